@@ -1,0 +1,44 @@
+//! The port to whoever answers requests.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::{ChatRequest, ChunkStream, ProviderError, Reply};
+
+/// One deployment's upstream, ready to be called: over HTTP, through an SDK, or from a script in a test.
+///
+/// It is bound to its endpoint, model and credential when it is made, so that the routing core never sees a secret and
+/// nothing is prepared twice.
+///
+/// # Cancel safety
+/// Whoever routes drops these futures and streams when the attempt's time is over or the caller leaves. Dropping must end
+/// the upstream call and leave nothing behind.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use router_core::{ChatRequest, ChunkStream, Provider, ProviderError, ProviderErrorKind, Reply};
+///
+/// #[derive(Debug)]
+/// struct Parrot;
+///
+/// #[async_trait]
+/// impl Provider for Parrot {
+///     async fn complete(&self, _request: &ChatRequest) -> Result<Reply, ProviderError> {
+///         let body = r#"{"object":"chat.completion","choices":[{"message":{"role":"assistant","content":"Hello!"}}]}"#;
+///         Ok(Reply { body: body.into(), model: None, usage: None })
+///     }
+///
+///     async fn stream(&self, _request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+///         Err(ProviderError::new(ProviderErrorKind::InvalidRequest, "parrots do not stream"))
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// Asks for a whole reply.
+    async fn complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError>;
+
+    /// Asks for a stream. An error before the stream begins is returned here, not as its first item.
+    async fn stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError>;
+}
