@@ -1,19 +1,55 @@
-//! Routing decisions for LLM traffic.
+//! Decides where an LLM request goes: which deployment of a pool, whether to try again, where to fall back, whom to leave
+//! alone for a while. It does no I/O, reads no clock and rolls no dice of its own, so every decision can be tested with
+//! literals, replayed from a seed and simulated by the million.
+//!
+//! # A tour
+//! - [`Config`] is what a person wrote; [`Catalog`] is what it becomes once checked: pools of [`Deployment`]s and the fallback
+//!   graph between them.
+//! - [`Fleet`] is a catalog with the live state of each deployment: its breaker, its calls in flight.
+//! - [`Route`] is one request on its way. [`Route::next`] says what to do, [`Route::record`] takes what came of it.
+//! - [`Strategy`] chooses within a pool; [`SimpleShuffle`] is the default.
+//! - [`ProviderError`] is what can go wrong. Its two questions, [`remedy`](ProviderError::remedy) and
+//!   [`fault`](ProviderError::fault), are all that decisions are made of.
+//! - [`ChatRequest`], [`Reply`] and [`Chunk`] are the payload: OpenAI's shape, kept as bytes.
+//! - [`Provider`], [`Observer`], [`StateStore`], [`Classifier`] and [`Clock`] are the ports that other crates implement.
+//!
+//! See [`Route`] for the loop that drives it all.
 
+mod breaker;
+mod catalog;
+mod classifier;
+mod config;
 mod dice;
 mod error;
+mod fleet;
 mod names;
+mod observer;
 mod provider;
 mod reply;
 mod request;
+mod route;
+mod state_store;
+mod strategy;
 mod time;
 mod usage;
 
+pub use self::breaker::BreakerState;
+pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
+pub use self::classifier::{Classification, Classifier};
+pub use self::config::{
+    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, Place, PoolConfig,
+    Settings,
+};
 pub use self::dice::Dice;
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
+pub use self::fleet::{Fleet, HealthChange, Reservation};
 pub use self::names::{Alias, BlankName, DeploymentId};
+pub use self::observer::{Event, Observer};
 pub use self::provider::Provider;
 pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply};
 pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
+pub use self::route::{Attempt, AttemptCause, AttemptRecord, RequestKind, Route, RouteFailure, Step};
+pub use self::state_store::{HealthListener, StateStore};
+pub use self::strategy::{Candidate, Candidates, SimpleShuffle, Strategy};
 pub use self::time::{Clock, Timestamp};
 pub use self::usage::Usage;

@@ -1,0 +1,599 @@
+//! A configuration that has been checked: names resolved, defaults filled in. It never changes; a reload makes another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::BreakerPolicy;
+use crate::config::{
+    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, Place, PoolConfig,
+    Settings,
+};
+use crate::strategy::Strategy;
+use crate::{Alias, DeploymentId};
+
+/// Deployments, pools and the fallback graph, ready to route by.
+///
+/// ```
+/// use router_core::{Alias, Catalog, Config, DeploymentConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let fast = Alias::try_from("fast")?;
+/// let catalog = Catalog::new(Config {
+///     deployments: vec![
+///         DeploymentConfig::new(fast.clone(), "openai", "gpt-4o-mini"),
+///         DeploymentConfig::new(fast, "anthropic", "claude-haiku-4-5"),
+///     ],
+///     ..Config::default()
+/// })?;
+/// let pool = catalog.pool("fast").ok_or("there is a pool")?;
+/// assert_eq!(catalog.members(pool).count(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Catalog {
+    deployments: Box<[Deployment]>,
+    pools: Box<[Pool]>,
+    by_alias: HashMap<Alias, PoolIndex>,
+    settings: Settings,
+}
+
+/// The position of a deployment in its [`Catalog`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeploymentIndex(pub(crate) u32);
+
+/// The position of a pool in its [`Catalog`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolIndex(pub(crate) u32);
+
+impl DeploymentIndex {
+    /// Returns the position as a number, the same as in [`Config::deployments`].
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One provider model, with every setting resolved.
+#[derive(Debug)]
+pub struct Deployment {
+    id: DeploymentId,
+    provider: Box<str>,
+    model: Box<str>,
+    max_input_tokens: Option<u64>,
+    timeout: Duration,
+    stream_timeout: Duration,
+    pub(crate) breaker: BreakerPolicy,
+    /// Distance between two turns, inverse to its share; `None` for a stand-by.
+    pub(crate) stride: Option<u64>,
+}
+
+impl Deployment {
+    /// Returns its stable name.
+    pub const fn id(&self) -> &DeploymentId {
+        &self.id
+    }
+
+    /// Returns its provider, such as `anthropic`.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Returns the provider's name for its model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Returns the longest prompt it takes, in tokens, when that is known.
+    pub const fn max_input_tokens(&self) -> Option<u64> {
+        self.max_input_tokens
+    }
+
+    /// Returns the time one attempt may take.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns the time a stream may take to its first token, and between two chunks.
+    pub const fn stream_timeout(&self) -> Duration {
+        self.stream_timeout
+    }
+}
+
+/// The deployments behind one alias.
+#[derive(Debug)]
+pub struct Pool {
+    alias: Alias,
+    members: Box<[DeploymentIndex]>,
+    strategy: Arc<dyn Strategy>,
+    num_retries: u32,
+    /// The largest window among its members, where one is known.
+    pub(crate) window: Option<u64>,
+    fallbacks: Box<[PoolIndex]>,
+    context_window_fallbacks: Box<[PoolIndex]>,
+    content_policy_fallbacks: Box<[PoolIndex]>,
+}
+
+impl Pool {
+    /// Returns the alias that applications call.
+    pub const fn alias(&self) -> &Alias {
+        &self.alias
+    }
+
+    /// Returns its deployments, never none.
+    pub fn members(&self) -> &[DeploymentIndex] {
+        &self.members
+    }
+
+    /// Returns how it chooses.
+    pub fn strategy(&self) -> &dyn Strategy {
+        &*self.strategy
+    }
+
+    /// Returns how many attempts it makes after its first one.
+    pub const fn num_retries(&self) -> u32 {
+        self.num_retries
+    }
+
+    /// Returns where its requests go on, in order; empty when nowhere.
+    pub fn fallbacks(&self, kind: FallbackKind) -> &[PoolIndex] {
+        match kind {
+            FallbackKind::General => &self.fallbacks,
+            FallbackKind::ContextWindow => &self.context_window_fallbacks,
+            FallbackKind::ContentPolicy => &self.content_policy_fallbacks,
+        }
+    }
+}
+
+impl Catalog {
+    /// Checks a configuration and resolves it.
+    ///
+    /// Fallback cycles and self-references are legal; a route enters each alias once.
+    ///
+    /// # Errors
+    /// Every problem there is, each with its place.
+    pub fn new(config: Config) -> Result<Self, ConfigErrors> {
+        let mut problems = Problems::default();
+        let Config {
+            deployments,
+            fallbacks,
+            pools,
+            settings,
+        } = config;
+        problems.check_settings(&settings);
+        if deployments.is_empty() {
+            problems.add(
+                Place::Deployments,
+                "there is no deployment: list at least one".to_owned(),
+            );
+        }
+        let groups = Groups::of(&deployments);
+        let pools = resolve_pools(
+            &groups,
+            &deployments,
+            &fallbacks,
+            &pools,
+            &settings,
+            &mut problems,
+        );
+        let deployments = resolve_deployments(&groups, deployments, &settings, &mut problems);
+        if problems.0.is_empty() {
+            Ok(Self {
+                deployments,
+                pools,
+                by_alias: groups.by_alias,
+                settings,
+            })
+        } else {
+            Err(ConfigErrors(problems.0))
+        }
+    }
+
+    /// Returns the pool behind an alias.
+    pub fn pool(&self, alias: &str) -> Option<PoolIndex> {
+        self.by_alias.get(alias).copied()
+    }
+
+    /// Returns every pool, in the order their aliases first appear.
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// Returns every deployment, in the order of the configuration.
+    pub fn deployments(&self) -> &[Deployment] {
+        &self.deployments
+    }
+
+    /// Returns the deployments of a pool of this catalog.
+    pub fn members(&self, pool: PoolIndex) -> impl Iterator<Item = &Deployment> {
+        self[pool].members.iter().map(|index| &self[*index])
+    }
+
+    /// Returns the settings of the whole router.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the most upstream calls a request to this pool can cause: each pool it can reach is entered once and makes
+    /// one attempt and its retries.
+    pub fn attempt_bound(&self, pool: PoolIndex) -> u64 {
+        const KINDS: [FallbackKind; 3] = [
+            FallbackKind::General,
+            FallbackKind::ContextWindow,
+            FallbackKind::ContentPolicy,
+        ];
+        let mut reached = vec![pool];
+        let mut next = 0;
+        while let Some(&from) = reached.get(next) {
+            next += 1;
+            for kind in KINDS {
+                for target in self[from].fallbacks(kind) {
+                    if !reached.contains(target) {
+                        reached.push(*target);
+                    }
+                }
+            }
+        }
+        reached
+            .iter()
+            .map(|pool| 1 + u64::from(self[*pool].num_retries))
+            .sum()
+    }
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "an index is only made by, and used with, its own catalog"
+)]
+impl std::ops::Index<DeploymentIndex> for Catalog {
+    type Output = Deployment;
+
+    fn index(&self, index: DeploymentIndex) -> &Deployment {
+        &self.deployments[index.get()]
+    }
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "an index is only made by, and used with, its own catalog"
+)]
+impl std::ops::Index<PoolIndex> for Catalog {
+    type Output = Pool;
+
+    fn index(&self, index: PoolIndex) -> &Pool {
+        &self.pools[index.0 as usize]
+    }
+}
+
+/// The deployments by alias, in order of first appearance.
+struct Groups {
+    by_alias: HashMap<Alias, PoolIndex>,
+    members: Vec<(Alias, Vec<DeploymentIndex>)>,
+}
+
+impl Groups {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "nobody configures four billion deployments"
+    )]
+    fn of(deployments: &[DeploymentConfig]) -> Self {
+        let mut groups = Self {
+            by_alias: HashMap::new(),
+            members: Vec::new(),
+        };
+        for (n, deployment) in deployments.iter().enumerate() {
+            let next = PoolIndex(groups.members.len() as u32);
+            let pool = *groups.by_alias.entry(deployment.alias.clone()).or_insert(next);
+            if pool == next {
+                groups.members.push((deployment.alias.clone(), Vec::new()));
+            }
+            if let Some((_, members)) = groups.members.get_mut(pool.0 as usize) {
+                members.push(DeploymentIndex(n as u32));
+            }
+        }
+        groups
+    }
+}
+
+fn resolve_pools(
+    groups: &Groups,
+    deployments: &[DeploymentConfig],
+    fallbacks: &[FallbackConfig],
+    overrides: &[PoolConfig],
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Box<[Pool]> {
+    let mut pools: Vec<Pool> = groups
+        .members
+        .iter()
+        .map(|(alias, members)| Pool {
+            alias: alias.clone(),
+            members: members.as_slice().into(),
+            strategy: Arc::clone(&settings.routing_strategy),
+            num_retries: settings.num_retries,
+            window: members
+                .iter()
+                .filter_map(|index| deployments.get(index.get())?.max_input_tokens)
+                .max(),
+            fallbacks: Box::default(),
+            context_window_fallbacks: Box::default(),
+            content_policy_fallbacks: Box::default(),
+        })
+        .collect();
+    for (n, list) in fallbacks.iter().enumerate() {
+        let from = problems.find(groups, &list.from, Place::FallbackFrom(n));
+        let targets: Vec<PoolIndex> = list
+            .to
+            .iter()
+            .enumerate()
+            .filter_map(|(m, target)| problems.find(groups, target, Place::FallbackTo(n, m)))
+            .collect();
+        let Some(pool) = from.and_then(|from| pools.get_mut(from.0 as usize)) else {
+            continue;
+        };
+        let edges = match list.kind {
+            FallbackKind::General => &mut pool.fallbacks,
+            FallbackKind::ContextWindow => &mut pool.context_window_fallbacks,
+            FallbackKind::ContentPolicy => &mut pool.content_policy_fallbacks,
+        };
+        *edges = edges.iter().copied().chain(targets).collect();
+    }
+    for (
+        n,
+        PoolConfig {
+            alias,
+            routing_strategy,
+            num_retries,
+        },
+    ) in overrides.iter().enumerate()
+    {
+        let index = problems.find(groups, alias, Place::Pool(n));
+        let Some(pool) = index.and_then(|index| pools.get_mut(index.0 as usize)) else {
+            continue;
+        };
+        if let Some(strategy) = routing_strategy {
+            pool.strategy = Arc::clone(strategy);
+        }
+        pool.num_retries = num_retries.unwrap_or(pool.num_retries);
+    }
+    pools.into()
+}
+
+fn resolve_deployments(
+    groups: &Groups,
+    deployments: Vec<DeploymentConfig>,
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Box<[Deployment]> {
+    let strides = strides(groups, &deployments, problems);
+    let ids = ids(&deployments, problems);
+    let resolved =
+        deployments
+            .into_iter()
+            .zip(strides)
+            .zip(ids)
+            .enumerate()
+            .map(|(n, ((config, stride), id))| {
+                let timeout = config.timeout.unwrap_or(settings.timeout);
+                let stream_timeout = config
+                    .stream_timeout
+                    .or(settings.stream_timeout)
+                    .unwrap_or(timeout);
+                for (span, setting) in [(timeout, "timeout"), (stream_timeout, "stream_timeout")] {
+                    if span.is_zero() {
+                        problems.add(
+                            Place::Deployment(n, setting),
+                            "a timeout of 0 lets no attempt succeed".to_owned(),
+                        );
+                    }
+                }
+                Deployment {
+                    id,
+                    provider: config.provider.into(),
+                    model: config.model.into(),
+                    max_input_tokens: config.max_input_tokens,
+                    timeout,
+                    stream_timeout,
+                    breaker: BreakerPolicy {
+                        allowed_fails: config.allowed_fails.unwrap_or(settings.allowed_fails),
+                        cooldown_time: config.cooldown_time.unwrap_or(settings.cooldown_time),
+                    },
+                    stride,
+                }
+            });
+    resolved.collect()
+}
+
+/// The distance between two turns of each deployment; `None` for a stand-by.
+///
+/// The share is the weight, else rpm, else tpm: the first of the three that any member of the pool has. A member that lacks
+/// it counts as the mean of those that have it (as 1 for weights), so that nobody is starved by an omission.
+fn strides(groups: &Groups, deployments: &[DeploymentConfig], problems: &mut Problems) -> Vec<Option<u64>> {
+    const TURN: f64 = 65_536.0;
+    for (n, deployment) in deployments.iter().enumerate() {
+        if deployment
+            .weight
+            .is_some_and(|weight| !(weight >= 0.0 && weight.is_finite()))
+        {
+            problems.add(
+                Place::Deployment(n, "weight"),
+                "a weight is a number that is not negative".to_owned(),
+            );
+        }
+    }
+    let mut strides = vec![None; deployments.len()];
+    for (_, members) in &groups.members {
+        let shares = shares(members, deployments);
+        let largest = shares.iter().copied().fold(0.0, f64::max);
+        for (index, share) in members.iter().zip(shares) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "floats saturate"
+            )]
+            if let (Some(stride), true) = (strides.get_mut(index.get()), share > 0.0) {
+                // A share smaller than a millionth of the largest counts as that.
+                *stride = Some((TURN * (largest / share).min(1e6)) as u64);
+            }
+        }
+    }
+    strides
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shares need no exact integers")]
+fn shares(members: &[DeploymentIndex], deployments: &[DeploymentConfig]) -> Vec<f64> {
+    type Share = fn(&DeploymentConfig) -> Option<f64>;
+    let by: [Share; 3] = [
+        |deployment| deployment.weight,
+        |deployment| deployment.rpm.map(|rpm| rpm as f64),
+        |deployment| deployment.tpm.map(|tpm| tpm as f64),
+    ];
+    for (n, share) in by.into_iter().enumerate() {
+        let given: Vec<Option<f64>> = members
+            .iter()
+            .map(|index| deployments.get(index.get()).and_then(share))
+            .collect();
+        let known: Vec<f64> = given.iter().flatten().copied().collect();
+        if known.iter().any(|share| *share > 0.0) {
+            let missing = if n == 0 {
+                1.0
+            } else {
+                known.iter().sum::<f64>() / known.len() as f64
+            };
+            return given.into_iter().map(|share| share.unwrap_or(missing)).collect();
+        }
+    }
+    vec![1.0; members.len()]
+}
+
+/// The ids as given, or `alias:model`, numbered where that is not unique.
+fn ids(deployments: &[DeploymentConfig], problems: &mut Problems) -> Vec<DeploymentId> {
+    let mut taken: HashMap<DeploymentId, usize> = HashMap::new();
+    for (n, deployment) in deployments.iter().enumerate() {
+        if let Some(id) = &deployment.id
+            && let Some(first) = taken.insert(id.clone(), n)
+        {
+            let message = format!("the id `{id}` is also that of deployment {first}: ids are unique");
+            problems.add(Place::Deployment(n, "id"), message);
+        }
+    }
+    let mut ids = Vec::with_capacity(deployments.len());
+    for (n, deployment) in deployments.iter().enumerate() {
+        let id = deployment.id.clone().or_else(|| {
+            let base = format!("{}:{}", deployment.alias, deployment.model);
+            let numbered = (2..).map(|number| format!("{base}#{number}"));
+            std::iter::once(base.clone())
+                .chain(numbered)
+                .filter_map(|name| DeploymentId::try_from(name).ok())
+                .find(|id| !taken.contains_key(id))
+        });
+        if let Some(id) = id {
+            taken.insert(id.clone(), n);
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+#[derive(Default)]
+struct Problems(Vec<ConfigError>);
+
+impl Problems {
+    fn add(&mut self, place: Place, message: String) {
+        self.0.push(ConfigError { place, message });
+    }
+
+    fn find(&mut self, groups: &Groups, alias: &Alias, place: Place) -> Option<PoolIndex> {
+        let found = groups.by_alias.get(alias).copied();
+        if found.is_none() {
+            let known: Vec<&str> = groups.members.iter().map(|(alias, _)| alias.as_str()).collect();
+            self.add(
+                place,
+                format!("there is no alias `{alias}`: known are {}", known.join(", ")),
+            );
+        }
+        found
+    }
+
+    fn check_settings(&mut self, settings: &Settings) {
+        if settings.total_timeout.is_some_and(|span| span.is_zero()) {
+            self.add(
+                Place::Setting("total_timeout"),
+                "a limit of 0 lets no request succeed".to_owned(),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alias(name: &str) -> Alias {
+        Alias::try_from(name).unwrap()
+    }
+
+    fn deployment(name: &str, model: &str) -> DeploymentConfig {
+        DeploymentConfig::new(alias(name), "openai", model)
+    }
+
+    fn edges(from: &str, to: &[&str]) -> FallbackConfig {
+        FallbackConfig {
+            kind: FallbackKind::General,
+            from: alias(from),
+            to: to.iter().map(|name| alias(name)).collect(),
+        }
+    }
+
+    #[test]
+    fn ids_are_readable_stable_and_unique() {
+        let mut named = deployment("fast", "gpt");
+        named.id = Some(DeploymentId::try_from("fast:gpt#2").unwrap());
+        let catalog = Catalog::new(Config {
+            deployments: vec![deployment("fast", "gpt"), deployment("fast", "gpt"), named],
+            ..Config::default()
+        })
+        .unwrap();
+        let ids: Vec<_> = catalog
+            .deployments()
+            .iter()
+            .map(|deployment| deployment.id().as_str())
+            .collect();
+        assert_eq!(ids, ["fast:gpt", "fast:gpt#3", "fast:gpt#2"]);
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_place() {
+        let mut odd = deployment("fast", "gpt");
+        odd.weight = Some(-1.0);
+        odd.timeout = Some(Duration::ZERO);
+        let errors = Catalog::new(Config {
+            deployments: vec![odd],
+            fallbacks: vec![edges("slow", &["fast"]), edges("fast", &["fast", "capabel"])],
+            ..Config::default()
+        })
+        .unwrap_err();
+        let lines = errors.to_string();
+        for expected in [
+            "fallbacks[0]: there is no alias `slow`: known are fast",
+            "fallbacks[1][1]: there is no alias `capabel`: known are fast",
+            "deployments[0].weight: a weight is a number that is not negative",
+            "deployments[0].timeout: a timeout of 0 lets no attempt succeed",
+        ] {
+            assert!(lines.contains(expected), "{lines}");
+        }
+        assert_eq!(Catalog::new(Config::default()).unwrap_err().0.len(), 1);
+    }
+
+    #[test]
+    fn the_attempt_bound_counts_each_reachable_pool_once() {
+        let catalog = Catalog::new(Config {
+            deployments: vec![deployment("a", "m"), deployment("b", "m"), deployment("c", "m")],
+            fallbacks: vec![edges("a", &["b", "a"]), edges("b", &["a"])],
+            ..Config::default()
+        })
+        .unwrap();
+        assert_eq!(catalog.attempt_bound(catalog.pool("a").unwrap()), 6);
+        assert_eq!(catalog.attempt_bound(catalog.pool("c").unwrap()), 3);
+    }
+}

@@ -1,0 +1,212 @@
+//! What a person decided, before it is checked. [`Catalog`](crate::Catalog) is what it becomes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::strategy::{SimpleShuffle, Strategy};
+use crate::{Alias, DeploymentId};
+
+/// Everything the core needs to know, as written by a person or a program.
+///
+/// Names follow LiteLLM's settings; spans are [`Duration`]s.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The deployments; those that share an alias form its pool.
+    pub deployments: Vec<DeploymentConfig>,
+    /// Where a pool's requests go on when the pool gave up.
+    pub fallbacks: Vec<FallbackConfig>,
+    /// Settings of single pools.
+    pub pools: Vec<PoolConfig>,
+    /// Settings of the whole router.
+    pub settings: Settings,
+}
+
+/// One provider model with its share, limits and times.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeploymentConfig {
+    /// The alias whose pool it belongs to.
+    pub alias: Alias,
+    /// Its stable name; made of alias and model when absent.
+    pub id: Option<DeploymentId>,
+    /// The provider, such as `anthropic`.
+    pub provider: String,
+    /// The provider's name for the model.
+    pub model: String,
+    /// Its share of the pool's traffic, relative to the others. 0 makes it a stand-by.
+    pub weight: Option<f64>,
+    /// Requests per minute its account may make; serves as its share where no weight is given.
+    pub rpm: Option<u64>,
+    /// Tokens per minute its account may use; serves as its share where neither weight nor rpm is given.
+    pub tpm: Option<u64>,
+    /// The longest prompt it takes, in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Overrides [`Settings::timeout`].
+    pub timeout: Option<Duration>,
+    /// Overrides [`Settings::stream_timeout`].
+    pub stream_timeout: Option<Duration>,
+    /// Overrides [`Settings::cooldown_time`].
+    pub cooldown_time: Option<Duration>,
+    /// Overrides [`Settings::allowed_fails`].
+    pub allowed_fails: Option<u32>,
+}
+
+impl DeploymentConfig {
+    /// Makes a deployment with the router's own settings.
+    #[must_use]
+    pub fn new(alias: Alias, provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            alias,
+            id: None,
+            provider: provider.into(),
+            model: model.into(),
+            weight: None,
+            rpm: None,
+            tpm: None,
+            max_input_tokens: None,
+            timeout: None,
+            stream_timeout: None,
+            cooldown_time: None,
+            allowed_fails: None,
+        }
+    }
+}
+
+/// One edge list of the fallback graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FallbackConfig {
+    /// What sends a request along these edges.
+    pub kind: FallbackKind,
+    /// The pool that gave up.
+    pub from: Alias,
+    /// Where to go on, in this order.
+    pub to: Vec<Alias>,
+}
+
+/// Why a request goes on to another alias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FallbackKind {
+    /// The pool failed.
+    General,
+    /// The prompt is too long.
+    ContextWindow,
+    /// The content policy refused it.
+    ContentPolicy,
+}
+
+impl FallbackKind {
+    /// Returns the setting that lists such edges.
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::General => "fallbacks",
+            Self::ContextWindow => "context_window_fallbacks",
+            Self::ContentPolicy => "content_policy_fallbacks",
+        }
+    }
+}
+
+/// Settings of one pool.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// The pool's alias.
+    pub alias: Alias,
+    /// Overrides [`Settings::routing_strategy`].
+    pub routing_strategy: Option<Arc<dyn Strategy>>,
+    /// Overrides [`Settings::num_retries`].
+    pub num_retries: Option<u32>,
+}
+
+/// Settings of the whole router. The defaults are LiteLLM's where it has one that can be kept.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How to choose within a pool. Default: [`SimpleShuffle`].
+    pub routing_strategy: Arc<dyn Strategy>,
+    /// Further attempts in a pool after its first one. Default 2, as the OpenAI SDKs.
+    pub num_retries: u32,
+    /// The least wait before a deployment that just failed is asked again. Default 0; the exponential back-off starts at
+    /// half a second all the same.
+    pub retry_after: Duration,
+    /// The time one attempt may take. Default 600 s, as the OpenAI SDKs.
+    pub timeout: Duration,
+    /// The time a stream may take to its first token, and between two chunks. Default: `timeout`.
+    pub stream_timeout: Option<Duration>,
+    /// The time one request may take over all its attempts and waits. Default: no limit beyond that of the attempts.
+    pub total_timeout: Option<Duration>,
+    /// How long a failing deployment gets no traffic. Default 5 s; 0 never cools it.
+    pub cooldown_time: Duration,
+    /// Failures within a minute that do not cool a deployment yet. Default 3.
+    pub allowed_fails: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            routing_strategy: Arc::new(SimpleShuffle),
+            num_retries: 2,
+            retry_after: Duration::ZERO,
+            timeout: Duration::from_secs(600),
+            stream_timeout: None,
+            total_timeout: None,
+            cooldown_time: Duration::from_secs(5),
+            allowed_fails: 3,
+        }
+    }
+}
+
+/// Every problem of a configuration, none of them hidden behind the first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.lines())]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigErrors {
+    fn lines(&self) -> String {
+        self.0
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// One problem of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct ConfigError {
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}
+
+/// A place in a [`Config`], by position, so that whoever read the configuration from a file can name the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The list of deployments as a whole.
+    Deployments,
+    /// A setting of the deployment at this position.
+    Deployment(usize, &'static str),
+    /// The edge list at this position: where it starts.
+    FallbackFrom(usize),
+    /// The target at the second position of the edge list at the first.
+    FallbackTo(usize, usize),
+    /// The pool settings at this position.
+    Pool(usize),
+    /// A setting of the router.
+    Setting(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deployments => f.write_str("deployments"),
+            Self::Deployment(n, setting) => write!(f, "deployments[{n}].{setting}"),
+            Self::FallbackFrom(n) => write!(f, "fallbacks[{n}]"),
+            Self::FallbackTo(n, m) => write!(f, "fallbacks[{n}][{m}]"),
+            Self::Pool(n) => write!(f, "pools[{n}]"),
+            Self::Setting(setting) => f.write_str(setting),
+        }
+    }
+}
