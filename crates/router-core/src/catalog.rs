@@ -36,6 +36,7 @@ pub struct Catalog {
     deployments: Box<[Deployment]>,
     pools: Box<[Pool]>,
     by_alias: HashMap<Alias, PoolIndex>,
+    by_id: HashMap<DeploymentId, DeploymentIndex>,
     settings: Settings,
 }
 
@@ -178,10 +179,15 @@ impl Catalog {
         );
         let deployments = resolve_deployments(&groups, deployments, &settings, &mut problems);
         if problems.0.is_empty() {
+            let by_id = indices(deployments.len())
+                .zip(&deployments)
+                .map(|(index, deployment)| (deployment.id.clone(), index))
+                .collect();
             Ok(Self {
                 deployments,
                 pools,
                 by_alias: groups.by_alias,
+                by_id,
                 settings,
             })
         } else {
@@ -194,6 +200,11 @@ impl Catalog {
         self.by_alias.get(alias).copied()
     }
 
+    /// Returns the deployment with this id.
+    pub fn deployment(&self, id: &str) -> Option<DeploymentIndex> {
+        self.by_id.get(id).copied()
+    }
+
     /// Returns every pool, in the order their aliases first appear.
     pub fn pools(&self) -> &[Pool] {
         &self.pools
@@ -202,6 +213,11 @@ impl Catalog {
     /// Returns every deployment, in the order of the configuration.
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
+    }
+
+    /// Returns the position of every deployment.
+    pub fn indices(&self) -> impl Iterator<Item = DeploymentIndex> + use<> {
+        indices(self.deployments.len())
     }
 
     /// Returns the deployments of a pool of this catalog.
@@ -265,6 +281,14 @@ impl std::ops::Index<PoolIndex> for Catalog {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "nobody configures four billion deployments"
+)]
+fn indices(count: usize) -> impl Iterator<Item = DeploymentIndex> {
+    (0..count as u32).map(DeploymentIndex)
+}
+
 /// The deployments by alias, in order of first appearance.
 struct Groups {
     by_alias: HashMap<Alias, PoolIndex>,
@@ -281,14 +305,14 @@ impl Groups {
             by_alias: HashMap::new(),
             members: Vec::new(),
         };
-        for (n, deployment) in deployments.iter().enumerate() {
+        for (index, deployment) in indices(deployments.len()).zip(deployments) {
             let next = PoolIndex(groups.members.len() as u32);
             let pool = *groups.by_alias.entry(deployment.alias.clone()).or_insert(next);
             if pool == next {
                 groups.members.push((deployment.alias.clone(), Vec::new()));
             }
             if let Some((_, members)) = groups.members.get_mut(pool.0 as usize) {
-                members.push(DeploymentIndex(n as u32));
+                members.push(index);
             }
         }
         groups

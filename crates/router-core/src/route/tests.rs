@@ -688,7 +688,7 @@ proptest! {
                 run.route.record(attempt, outcome, now);
             }
             let before: Vec<BreakerState> =
-                (0..catalog.deployments().len()).map(|n| fleet.breaker(DeploymentIndex(n as u32), now)).collect();
+                catalog.indices().map(|index| fleet.breaker(index, now)).collect();
             run.steps += 1;
             prop_assert!(run.steps <= 3 * run.bound + 2, "a route goes on for ever");
             match run.route.next(now, &mut dice) {
@@ -724,8 +724,7 @@ proptest! {
             }
         }
         drop(running);
-        for n in 0..catalog.deployments().len() {
-            let deployment = DeploymentIndex(n as u32);
+        for deployment in catalog.indices() {
             prop_assert_eq!(fleet.in_flight(deployment), 0, "a place in flight leaked");
             prop_assert!(fleet.breaker(deployment, now) != BreakerState::HalfOpen { probing: true }, "a probe leaked");
         }
