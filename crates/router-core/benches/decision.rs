@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p router-core --bench decision`
 
-#![expect(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -14,7 +14,8 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn observe(&self, event: &Event<'_>);
 }
 
-/// Something that happened on a route. `seed` is that of the route's dice and names the route: its decisions can be made
+/// Something that happened on a route. Every route ends with exactly one of [`Answered`](Self::Answered),
+/// [`Failed`](Self::Failed) and [`Abandoned`](Self::Abandoned). `seed` is that of the route's dice and names the route: its decisions can be made
 /// again from it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -29,6 +30,8 @@ pub enum Event<'a> {
         deployment: &'a Deployment,
         /// Counts the attempts of a route from 1.
         attempt: usize,
+        /// Whether an attempt before it failed in the same pool.
+        retry: bool,
         /// Whether it is the single probe after a cooldown.
         probe: bool,
     },
@@ -45,14 +48,14 @@ pub enum Event<'a> {
         /// Why.
         error: &'a ProviderError,
     },
-    /// The same pool is asked again, after this wait.
-    Retry {
+    /// Nobody else is ready: the route waits before it asks the same pool again.
+    Waiting {
         /// The route.
         seed: u64,
         /// The pool.
         pool: &'a Alias,
-        /// How long the route waits before; zero when another deployment is ready.
-        wait: Duration,
+        /// How long.
+        span: Duration,
     },
     /// The request goes on to another pool.
     Fallback {
@@ -94,5 +97,16 @@ pub enum Event<'a> {
         latency: Duration,
         /// The last real error; `None` when nobody was called.
         error: Option<&'a ProviderError>,
+    },
+    /// The caller left before the answer was whole.
+    Abandoned {
+        /// The route.
+        seed: u64,
+        /// The alias that was asked for.
+        requested: &'a Alias,
+        /// How many deployments were called to an end; a call under way is not counted.
+        attempts: usize,
+        /// From the request to the moment the caller left.
+        latency: Duration,
     },
 }

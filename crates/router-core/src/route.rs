@@ -299,6 +299,11 @@ impl Route {
         &self.trail
     }
 
+    /// Takes the last attempt's error out of the trail, for whoever has to answer with it.
+    pub fn take_error(&mut self) -> Option<ProviderError> {
+        self.trail.last_mut()?.error.take()
+    }
+
     /// Returns when the route began.
     pub const fn started(&self) -> Timestamp {
         self.started

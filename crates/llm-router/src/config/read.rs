@@ -1,0 +1,193 @@
+//! The sections of a configuration file, one function each.
+
+use router_core::{FallbackKind, Place};
+
+use super::yaml::{Environment, Node, Reader, Section};
+use super::{ConfigFile, ConfigFileError};
+use crate::builder::{Deployment, RouterBuilder, strategy_named};
+
+pub(super) fn read(
+    text: &str,
+    file: &str,
+    environment: Environment<'_>,
+) -> Result<ConfigFile, ConfigFileError> {
+    let reader = Reader::new(file, environment);
+    let mut builder = RouterBuilder::default();
+    if let Some(yaml) = reader.parse(text)
+        && let Some(root) = reader.root(&yaml).section()
+    {
+        if let Some(variables) = root.get("environment_variables") {
+            environment_variables(&reader, &variables);
+        }
+        if let Some(list) = root.require("model_list", "a list of deployments") {
+            builder.at(Place::Deployments, &list.path().to_owned(), list.location());
+            for (n, entry) in list.list().into_iter().enumerate() {
+                if let Some(deployment) = deployment(&mut builder, n, &entry) {
+                    builder = builder.deployment(deployment);
+                }
+            }
+        }
+        if let Some(settings) = root.get("router_settings") {
+            builder = router_settings(builder, &settings);
+        }
+        root.finish();
+    }
+    let (problems, ignored) = reader.finish();
+    if problems.is_empty() {
+        Ok(ConfigFile { builder, ignored })
+    } else {
+        Err(ConfigFileError(problems))
+    }
+}
+
+fn environment_variables(reader: &Reader<'_>, section: &Node<'_>) {
+    for (name, value) in section.entries() {
+        if let Some(value) = value.string() {
+            reader.add_variable(name, value);
+        }
+    }
+}
+
+fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option<Deployment> {
+    let section = entry.section()?;
+    let alias = section
+        .require("model_name", "the alias that applications call")?
+        .string();
+    let params_node = section.require("litellm_params", "a mapping with `model`")?;
+    let params = params_node.section()?;
+    let model_node = params.require("model", "a model such as `openai/gpt-4o`")?;
+    let model = model_node.string();
+    builder.at(
+        Place::Deployment(n, "model"),
+        model_node.path(),
+        model_node.location(),
+    );
+
+    let mut place = |setting: &'static str, node: &Node<'_>| {
+        builder.at(Place::Deployment(n, setting), node.path(), node.location());
+    };
+    let mut deployment = Deployment::new(alias?, model?);
+    let mut ok = true;
+    // A key that is there and cannot be read is a problem by now; a key that is not there is none.
+    macro_rules! set {
+        ($section:ident, $name:literal, $read:ident, $set:ident) => {
+            if let Some(node) = $section.get($name) {
+                place($name, &node);
+                match node.$read() {
+                    Some(value) => deployment = deployment.$set(value),
+                    None => ok = false,
+                }
+            }
+        };
+    }
+    set!(params, "api_key", secret, api_key);
+    set!(params, "api_base", string, api_base);
+    set!(params, "organization", string, organization);
+    set!(params, "custom_llm_provider", string, custom_llm_provider);
+    set!(params, "weight", number, weight);
+    set!(section, "rpm", integer, rpm);
+    set!(section, "tpm", integer, tpm);
+    set!(params, "rpm", integer, rpm);
+    set!(params, "tpm", integer, tpm);
+    set!(params, "timeout", seconds, timeout);
+    set!(params, "stream_timeout", seconds, stream_timeout);
+    set!(params, "cooldown_time", seconds, cooldown_time);
+    if let Some(headers) = params.get("extra_headers") {
+        place("extra_headers", &headers);
+        for (name, value) in headers.entries() {
+            deployment = deployment.header(name, value.string()?);
+        }
+    }
+    if let Some(info) = section.get("model_info") {
+        let info = info.section()?;
+        set!(info, "id", string, id);
+        set!(info, "max_input_tokens", integer, max_input_tokens);
+        set!(info, "cooldown_time", seconds, cooldown_time);
+        set!(info, "allowed_fails", count, allowed_fails);
+        info.finish();
+    }
+    params.finish();
+    section.finish();
+    ok.then_some(deployment)
+}
+
+fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder {
+    let Some(section) = node.section() else {
+        return builder;
+    };
+    macro_rules! set {
+        ($name:literal, $read:ident, $set:ident) => {
+            if let Some(node) = section.get($name) {
+                builder.at(Place::Setting($name), node.path(), node.location());
+                if let Some(value) = node.$read() {
+                    builder = builder.$set(value);
+                }
+            }
+        };
+    }
+    set!("num_retries", count, num_retries);
+    set!("retry_after", seconds, retry_after);
+    set!("timeout", seconds, timeout);
+    set!("stream_timeout", seconds, stream_timeout);
+    set!("total_timeout", seconds, total_timeout);
+    set!("cooldown_time", seconds, cooldown_time);
+    set!("allowed_fails", count, allowed_fails);
+    if let Some(strategy) = strategy(&section) {
+        builder = builder.routing_strategy(strategy);
+    }
+    for kind in [
+        FallbackKind::General,
+        FallbackKind::ContextWindow,
+        FallbackKind::ContentPolicy,
+    ] {
+        if let Some(node) = section.get(kind.setting()) {
+            builder = fallbacks(builder, kind, &node);
+        }
+    }
+    if let Some(pools) = section.get("pools") {
+        for (alias, node) in pools.entries() {
+            let Some(pool) = node.section() else { continue };
+            builder.at(Place::Pool(builder.pool_count()), node.path(), node.location());
+            let retries = pool.get("num_retries").and_then(|node| node.count());
+            builder = builder.pool(alias, strategy(&pool), retries);
+            pool.finish();
+        }
+    }
+    section.finish();
+    builder
+}
+
+fn strategy(section: &Section<'_>) -> Option<std::sync::Arc<dyn router_core::Strategy>> {
+    let node = section.get("routing_strategy")?;
+    let name = node.string()?;
+    match strategy_named(&name) {
+        Ok(strategy) => Some(strategy),
+        Err(known) => {
+            node.complain(format!("there is no strategy `{name}`: known are {known}"));
+            None
+        }
+    }
+}
+
+/// Reads LiteLLM's list of one-entry mappings, `- fast: [capable]`.
+fn fallbacks(mut builder: RouterBuilder, kind: FallbackKind, node: &Node<'_>) -> RouterBuilder {
+    for item in node.list() {
+        for (from, targets) in item.entries() {
+            let list = builder.fallback_count();
+            builder.at(Place::FallbackFrom(list), targets.path(), targets.location());
+            let mut to = Vec::new();
+            for target in targets.list() {
+                builder.at(
+                    Place::FallbackTo(list, to.len()),
+                    target.path(),
+                    target.location(),
+                );
+                if let Some(alias) = target.string() {
+                    to.push(alias);
+                }
+            }
+            builder = builder.fallback_edges(kind, from, to);
+        }
+    }
+    builder
+}

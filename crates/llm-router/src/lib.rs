@@ -1,0 +1,34 @@
+//! Routes LLM requests: an application calls an alias, the router picks a deployment from its pool, tries again elsewhere when
+//! that fails, falls back to another alias when the pool gives up, and keeps failing deployments out of the way.
+//!
+//! # A tour
+//! - [`Router`] is what applications call: [`Router::completion`] and [`Router::stream`].
+//! - [`Router::from_yaml_file`] reads a LiteLLM-style `config.yaml`; [`Router::builder`] takes the same settings in Rust.
+//! - [`Completion`] and [`CompletionStream`] are the answers, each with a [`RouteReport`]: who answered after which attempts.
+//! - [`RouteError`] is why there was none, with the last real error.
+//!
+//! This crate assembles and runs the one loop. Decisions are made in [`router_core`], wire formats live in
+//! [`router_providers`]; each can be used without this crate.
+
+mod builder;
+mod clock;
+mod config;
+mod engine;
+mod error;
+mod report;
+mod router;
+mod stream;
+mod suggest;
+
+pub use router_core::{
+    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Event, Observer,
+    Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy, Usage,
+};
+
+pub use self::builder::{BuildError, Deployment, RouterBuilder};
+pub use self::clock::SystemClock;
+pub use self::config::{ConfigFile, ConfigFileError, Location, Problem};
+pub use self::error::RouteError;
+pub use self::report::{AttemptError, AttemptReport, RouteReport};
+pub use self::router::{Completion, FromFileError, Router};
+pub use self::stream::CompletionStream;

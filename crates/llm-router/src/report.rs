@@ -1,0 +1,78 @@
+//! What happened on the way to an answer, or to none.
+
+use std::time::Duration;
+
+use router_core::{Alias, DeploymentId, ProviderErrorKind, Route, Timestamp};
+
+/// How a request was routed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RouteReport {
+    /// The alias that was asked for.
+    pub requested: Alias,
+    /// The pool that answered, or that was asked last.
+    pub pool: Alias,
+    /// The deployment that answered, or that was called last; `None` when none was called.
+    pub deployment: Option<DeploymentId>,
+    /// Every call to a deployment, in order.
+    pub attempts: Vec<AttemptReport>,
+    /// Whether another pool than the one asked for was called.
+    pub fallback_triggered: bool,
+    /// From the request to the answer; of a stream, to its first token.
+    pub latency: Duration,
+    /// The seed of this route's dice: it names the route in logs, and its decisions can be made again from it.
+    pub seed: u64,
+}
+
+/// One call to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AttemptReport {
+    /// The pool it was called for.
+    pub pool: Alias,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// How long it took; of a stream, to its first token.
+    pub latency: Duration,
+    /// Why it failed; `None` when it answered.
+    pub error: Option<AttemptError>,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AttemptError {
+    /// What kind of failure it was.
+    pub kind: ProviderErrorKind,
+    /// The HTTP status, when it came as one.
+    pub status: Option<u16>,
+    /// The provider's own words.
+    pub message: String,
+}
+
+impl RouteReport {
+    pub(crate) fn new(route: &Route, requested: Alias, seed: u64, now: Timestamp) -> Self {
+        let catalog = route.catalog();
+        let attempts: Vec<AttemptReport> = route
+            .trail()
+            .iter()
+            .map(|record| AttemptReport {
+                pool: catalog[record.pool].alias().clone(),
+                deployment: catalog[record.deployment].id().clone(),
+                latency: record.ended.since(record.started),
+                error: record.error.as_ref().map(|error| AttemptError {
+                    kind: error.kind(),
+                    status: error.status().map(|status| status.as_u16()),
+                    message: error.message().to_owned(),
+                }),
+            })
+            .collect();
+        let pool = route.entered().last().map(|pool| catalog[*pool].alias().clone());
+        Self {
+            pool: pool.unwrap_or_else(|| requested.clone()),
+            requested,
+            deployment: attempts.last().map(|attempt| attempt.deployment.clone()),
+            attempts,
+            fallback_triggered: route.entered().len() > 1,
+            latency: now.since(route.started()),
+            seed,
+        }
+    }
+}

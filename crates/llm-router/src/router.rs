@@ -1,0 +1,205 @@
+//! The router: what applications call.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use router_core::{
+    Alias, ChatRequest, Classifier, Clock, Fleet, HealthChange, HealthListener, Observer, PoolIndex,
+    Provider, Reply, StateStore,
+};
+
+use crate::builder::{BuildError, RouterBuilder};
+use crate::config::{ConfigFile, ConfigFileError};
+use crate::engine::{Streamed, Whole};
+use crate::error::RouteError;
+use crate::report::RouteReport;
+use crate::stream::CompletionStream;
+
+/// Routes requests over pools of deployments. Cheap to clone; clones share everything.
+///
+/// ```no_run
+/// use llm_router::{ChatRequest, Router};
+///
+/// # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
+/// let router = Router::from_yaml_file("config.yaml")?;
+/// let answer = router.completion(&ChatRequest::user("fast", "Hello!")?).await?;
+/// println!("{}", answer.reply.text().unwrap_or_default());
+/// println!("{} attempt(s), answered by {:?}", answer.report.attempts.len(), answer.report.deployment);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Router {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What a router is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) fleet: Arc<Fleet>,
+    /// One per deployment, in the order of the catalog.
+    pub(crate) providers: Box<[Arc<dyn Provider>]>,
+    pub(crate) observers: Box<[Arc<dyn Observer>]>,
+    pub(crate) state_store: Option<Arc<dyn StateStore>>,
+    pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) seeds: AtomicU64,
+}
+
+/// A reply, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The reply.
+    pub reply: Reply,
+    /// Who answered, after which attempts.
+    pub report: RouteReport,
+}
+
+/// A router could not be made from a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FromFileError {
+    /// The file cannot be read or understood.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// What it says makes no router.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl Router {
+    /// Makes a router from a LiteLLM-style `config.yaml`. Keys that do nothing are warned about by name.
+    ///
+    /// # Errors
+    /// Every problem there is, each with file, line, key and what was expected.
+    pub fn from_yaml_file(path: impl AsRef<Path>) -> Result<Self, FromFileError> {
+        let file = ConfigFile::read(path)?;
+        for problem in file.ignored() {
+            tracing::warn!(%problem, "configuration key ignored");
+        }
+        Ok(file.into_builder().build()?)
+    }
+
+    /// Starts a router in Rust, with the same settings as a file has.
+    pub fn builder() -> RouterBuilder {
+        RouterBuilder::default()
+    }
+
+    pub(crate) fn assemble(parts: Parts) -> Self {
+        let router = Self {
+            parts: Arc::new(parts),
+        };
+        if let Some(store) = &router.parts.state_store {
+            let listener: Arc<dyn HealthListener> = Arc::clone(&router.parts) as _;
+            store.subscribe(Arc::downgrade(&listener));
+        }
+        router
+    }
+
+    /// Answers a request with a whole reply, whatever its `stream` field says.
+    ///
+    /// # Errors
+    /// [`RouteError`] with the last real error and the trail of attempts.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call under way and leaves nothing behind.
+    pub async fn completion(&self, request: &ChatRequest) -> Result<Completion, RouteError> {
+        let mut journey = self.set_out::<Whole>(request)?;
+        let (reply, attempt) = journey.run::<Whole>(request).await?;
+        let report = journey.answered(attempt);
+        Ok(Completion { reply, report })
+    }
+
+    /// Answers a request with a stream, whatever its `stream` field says. Returns when the first token is there: until then
+    /// failures are routed around as for a whole reply, and the caller sees nothing of them.
+    ///
+    /// # Errors
+    /// [`RouteError`] with the last real error and the trail of attempts. What happens after the first token is the stream's.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the stream cancels the call under way and leaves nothing behind.
+    pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, RouteError> {
+        let mut journey = self.set_out::<Streamed>(request)?;
+        let (opened, attempt) = journey.run::<Streamed>(request).await?;
+        Ok(journey.streaming(opened, attempt, request.include_usage()))
+    }
+
+    /// Returns the aliases that applications can call.
+    pub fn aliases(&self) -> Vec<Alias> {
+        let pools = self
+            .parts
+            .fleet
+            .catalog()
+            .pools()
+            .iter()
+            .map(|pool| pool.alias().clone());
+        self.parts
+            .classifier
+            .iter()
+            .map(|(name, _)| name.clone())
+            .chain(pools)
+            .collect()
+    }
+
+    /// Returns the live state of every deployment.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.parts.fleet
+    }
+
+    /// Finds the pool of a request: the alias it names, or the one the classifier chooses.
+    pub(crate) fn resolve(&self, request: &ChatRequest) -> Result<(Alias, PoolIndex), RouteError> {
+        let catalog = self.parts.fleet.catalog();
+        let chosen = match &self.parts.classifier {
+            Some((name, classifier)) if name.as_str() == request.model() => {
+                Some(classifier.classify(request).alias)
+            }
+            _ => None,
+        };
+        let name = chosen.as_ref().map_or(request.model(), Alias::as_str);
+        match catalog.pool(name) {
+            Some(pool) => Ok((catalog[pool].alias().clone(), pool)),
+            None => Err(RouteError::UnknownAlias {
+                alias: name.to_owned(),
+                known: self.aliases(),
+            }),
+        }
+    }
+}
+
+impl Parts {
+    /// A fresh seed: unpredictable at start, then counted up; the dice scramble it.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.seeds.fetch_add(1, Relaxed)
+    }
+
+    /// Tells the observers and the peers.
+    pub(crate) fn announce(&self, change: Option<HealthChange>) {
+        let Some(change) = change else { return };
+        if let Some(store) = &self.state_store {
+            store.publish(&change);
+        }
+        self.observe(|| router_core::Event::Health(&change));
+    }
+
+    /// Tells the observers; the event is not even made when nobody listens.
+    pub(crate) fn observe<'e>(&self, event: impl FnOnce() -> router_core::Event<'e>) {
+        if !self.observers.is_empty() {
+            let event = event();
+            for observer in &self.observers {
+                observer.observe(&event);
+            }
+        }
+    }
+}
+
+impl HealthListener for Parts {
+    fn hear(&self, change: &HealthChange) {
+        self.fleet.apply(change);
+    }
+}
+
+/// The first seed of a router: from the standard library's own source of randomness.
+pub(crate) fn first_seed() -> AtomicU64 {
+    AtomicU64::new(RandomState::new().hash_one(std::ptr::null::<u8>()))
+}

@@ -1,0 +1,10 @@
+//! Tells what happened on each route.
+//!
+//! An observer implements [`router_core::Observer`]. [`TracingObserver`] writes events to `tracing`; [`observe_with`] makes an
+//! observer of a closure.
+
+mod closure;
+mod tracing_observer;
+
+pub use self::closure::{ClosureObserver, observe_with};
+pub use self::tracing_observer::TracingObserver;
