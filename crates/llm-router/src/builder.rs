@@ -9,7 +9,7 @@ use router_core::{
     FallbackKind, Fleet, Observer, Place, PoolConfig, Provider, Settings, SimpleShuffle, StateStore,
     Strategy,
 };
-use router_providers::{Endpoint, Providers};
+use router_providers::{Endpoint, ModelRef, Providers};
 use secrecy::SecretString;
 
 use crate::clock::SystemClock;
@@ -82,12 +82,7 @@ impl Deployment {
     /// slash it is OpenAI's. Where no key is given, the provider's usual environment variable is read when the router is built.
     pub fn new(alias: impl Into<String>, model: impl Into<String>) -> Self {
         let endpoint = Endpoint::new(model.into());
-        Self {
-            alias: alias.into(),
-            endpoint,
-            provider: None,
-            limits: Limits::default(),
-        }
+        Self { alias: alias.into(), endpoint, provider: None, limits: Limits::default() }
     }
 
     /// Puts a provider of your own into the pool of `alias`; `model` is only its name.
@@ -96,10 +91,7 @@ impl Deployment {
         model: impl Into<String>,
         provider: Arc<dyn Provider>,
     ) -> Self {
-        Self {
-            provider: Some(provider),
-            ..Self::new(alias, model)
-        }
+        Self { provider: Some(provider), ..Self::new(alias, model) }
     }
 
     /// Sets the credential.
@@ -191,13 +183,7 @@ impl Deployment {
 pub(crate) fn strategy_named(name: &str) -> Result<Arc<dyn Strategy>, String> {
     let known: [Arc<dyn Strategy>; 1] = [Arc::new(SimpleShuffle)];
     let found = known.iter().find(|strategy| strategy.name() == name).cloned();
-    found.ok_or_else(|| {
-        known
-            .iter()
-            .map(|strategy| strategy.name())
-            .collect::<Vec<_>>()
-            .join(", ")
-    })
+    found.ok_or_else(|| known.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(", "))
 }
 
 impl RouterBuilder {
@@ -240,8 +226,7 @@ impl RouterBuilder {
         from: impl Into<String>,
         to: impl IntoIterator<Item = T>,
     ) -> Self {
-        self.fallbacks
-            .push((kind, from.into(), to.into_iter().map(Into::into).collect()));
+        self.fallbacks.push((kind, from.into(), to.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -346,43 +331,22 @@ impl RouterBuilder {
     /// # Errors
     /// Every problem there is, each with its place and remedy.
     pub fn build(self) -> Result<Router, BuildError> {
-        let mut problems = Problems {
-            found: Vec::new(),
-            places: &self.places,
-        };
+        let mut problems = Problems { found: Vec::new(), places: &self.places };
         let deployments = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
             problems.or(Place::Deployment(n, "model"), core_config(deployment, n))
         });
         let deployments: Vec<DeploymentConfig> = deployments.collect();
-        let fallbacks = self
-            .fallbacks
-            .iter()
-            .enumerate()
-            .filter_map(|(n, (kind, from, to))| {
-                let from = problems.or(Place::FallbackFrom(n), alias(from))?;
-                let targets = to.iter().enumerate();
-                let to = targets
-                    .filter_map(|(m, to)| problems.or(Place::FallbackTo(n, m), alias(to)))
-                    .collect();
-                Some(FallbackConfig {
-                    kind: *kind,
-                    from,
-                    to,
-                })
-            });
+        let fallbacks = self.fallbacks.iter().enumerate().filter_map(|(n, (kind, from, to))| {
+            let from = problems.or(Place::FallbackFrom(n), alias(from))?;
+            let targets = to.iter().enumerate();
+            let to = targets.filter_map(|(m, to)| problems.or(Place::FallbackTo(n, m), alias(to))).collect();
+            Some(FallbackConfig { kind: *kind, from, to })
+        });
         let fallbacks: Vec<FallbackConfig> = fallbacks.collect();
-        let pools = self
-            .pools
-            .iter()
-            .enumerate()
-            .filter_map(|(n, (name, strategy, retries))| {
-                let alias = problems.or(Place::Pool(n), alias(name))?;
-                Some(PoolConfig {
-                    alias,
-                    routing_strategy: strategy.clone(),
-                    num_retries: *retries,
-                })
-            });
+        let pools = self.pools.iter().enumerate().filter_map(|(n, (name, strategy, retries))| {
+            let alias = problems.or(Place::Pool(n), alias(name))?;
+            Some(PoolConfig { alias, routing_strategy: strategy.clone(), num_retries: *retries })
+        });
         let pools: Vec<PoolConfig> = pools.collect();
         let classifier = match &self.classifier {
             Some((name, classifier)) => {
@@ -394,19 +358,11 @@ impl RouterBuilder {
         if !problems.found.is_empty() {
             return Err(BuildError(problems.found));
         }
-        let config = Config {
-            deployments,
-            fallbacks,
-            pools,
-            settings: self.settings.clone(),
-        };
+        let config = Config { deployments, fallbacks, pools, settings: self.settings.clone() };
         let catalog = match Catalog::new(config) {
             Ok(catalog) => catalog,
             Err(errors) => {
-                errors
-                    .0
-                    .into_iter()
-                    .for_each(|error| problems.add(error.place, error.message));
+                errors.0.into_iter().for_each(|error| problems.add(error.place, error.message));
                 return Err(BuildError(problems.found));
             }
         };
@@ -418,7 +374,7 @@ impl RouterBuilder {
             }
         };
         let providers = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
-            problems.or(Place::Deployment(n, "api_base"), connect(&http, deployment))
+            problems.or(Place::Deployment(n, "model"), connect(&http, deployment))
         });
         let providers: Box<[Arc<dyn Provider>]> = providers.collect();
         if !problems.found.is_empty() {
@@ -441,16 +397,11 @@ fn alias(name: &str) -> Result<Alias, String> {
 }
 
 fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, String> {
-    let Deployment {
-        alias: name,
-        endpoint,
-        provider,
-        limits,
-    } = deployment;
+    let Deployment { alias: name, endpoint, provider, limits } = deployment;
     let (provider, model) = match provider {
-        Some(_) => ("custom".to_owned(), endpoint.model().to_owned()),
+        Some(_) => ("custom".to_owned(), endpoint.model.clone()),
         None => {
-            let model = endpoint.identify().map_err(|error| error.to_string())?;
+            let model = identify(endpoint)?;
             (model.provider.to_owned(), model.model.to_owned())
         }
     };
@@ -472,18 +423,27 @@ fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, St
     Ok(config)
 }
 
-/// Binds a deployment to its upstream. A key that is not given comes from the provider's usual environment variable.
+fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
+    Providers::identify(&endpoint.model, endpoint.custom_llm_provider.as_deref())
+        .map_err(|error| error.to_string())
+}
+
+/// Binds a deployment to its upstream.
+///
+/// A key that is not given comes from the provider's usual environment variable, but only for the provider's own address: it
+/// is not for whoever else stands in `api_base`.
 fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<dyn Provider>, String> {
     if let Some(provider) = &deployment.provider {
         return Ok(Arc::clone(provider));
     }
     let mut endpoint = deployment.endpoint.clone();
-    if endpoint.needs_api_key()
-        && let Ok(Some(variable)) = endpoint.identify().map(|model| model.key_variable)
-    {
-        let key = std::env::var(variable).ok().filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| format!("no credential: set `api_key`, or export {variable}"))?;
-        endpoint = endpoint.with_api_key(key);
+    let model = identify(&deployment.endpoint)?;
+    if let (None, None, Some(variable)) = (&endpoint.api_key, &endpoint.api_base, model.key_env) {
+        match std::env::var(variable) {
+            Ok(key) if !key.is_empty() => endpoint = endpoint.with_api_key(key),
+            _ if model.works_without_key => {}
+            _ => return Err(format!("no credential: set `api_key`, or export {variable}")),
+        }
     }
     http.connect(&endpoint).map_err(|error| error.to_string())
 }
@@ -506,11 +466,7 @@ impl Problems<'_> {
             Some((path, location)) => (path.clone(), Some(location.clone())),
             None => (place.to_string(), None),
         };
-        self.found.push(Problem {
-            location,
-            path,
-            message,
-        });
+        self.found.push(Problem { location, path, message });
     }
 
     fn or<T>(&mut self, place: Place, result: Result<T, String>) -> Option<T> {

@@ -17,10 +17,7 @@ impl SystemClock {
     /// Starts at the present wall time.
     pub fn new() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            epoch: Timestamp::from_millis(0) + wall,
-            started: Instant::now(),
-        }
+        Self { epoch: Timestamp::from_millis(0) + wall, started: Instant::now() }
     }
 }
 

@@ -26,11 +26,7 @@ impl ConfigFile {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let message = format!("cannot be read: {error}");
             ConfigFileError(vec![Problem {
-                location: Some(Location {
-                    file: name.clone(),
-                    line: 0,
-                    column: 0,
-                }),
+                location: Some(Location { file: name.clone(), line: 0, column: 0 }),
                 path: String::new(),
                 message,
             }])
@@ -67,11 +63,7 @@ impl ConfigFile {
 pub struct ConfigFileError(pub Vec<Problem>);
 
 pub(crate) fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// One problem of a configuration.

@@ -84,14 +84,7 @@ impl Router {
         let parts = Arc::clone(&self.parts);
         let seed = parts.next_seed();
         let route = Route::new(Arc::clone(&parts.fleet), pool, A::KIND, parts.clock.now());
-        Ok(Journey {
-            parts,
-            requested,
-            route,
-            seed,
-            dice: Dice::from_seed(seed),
-            over: false,
-        })
+        Ok(Journey { parts, requested, route, seed, dice: Dice::from_seed(seed), over: false })
     }
 }
 
@@ -131,10 +124,7 @@ impl Journey {
     ) -> Result<A::Answer, ProviderError> {
         let deployment = &self.route.catalog()[attempt.deployment()];
         let Some(provider) = self.parts.providers.get(attempt.deployment().get()) else {
-            return Err(ProviderError::new(
-                ProviderErrorKind::NotFound,
-                "the deployment has no provider",
-            ));
+            return Err(ProviderError::new(ProviderErrorKind::NotFound, "the deployment has no provider"));
         };
         let span = tracing::debug_span!(
             "router.attempt",
@@ -143,27 +133,20 @@ impl Journey {
             attempt = self.route.trail().len() + 1
         );
         let call = A::ask(&**provider, request).instrument(span);
-        tokio::time::timeout(attempt.timeout(), call)
-            .await
-            .unwrap_or_else(|_| {
-                let what = match A::KIND {
-                    RequestKind::Whole => "no answer",
-                    RequestKind::Stream => "no first token",
-                };
-                let message = format!("{what} within {:?}", attempt.timeout());
-                Err(ProviderError::new(ProviderErrorKind::Timeout, message))
-            })
+        tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
+            let what = match A::KIND {
+                RequestKind::Whole => "no answer",
+                RequestKind::Stream => "no first token",
+            };
+            let message = format!("{what} within {:?}", attempt.timeout());
+            Err(ProviderError::new(ProviderErrorKind::Timeout, message))
+        })
     }
 
     fn failed(&mut self, attempt: Attempt, error: ProviderError) {
         let change = self.route.record(attempt, Err(error), self.now());
-        if let Some(AttemptRecord {
-            pool,
-            deployment,
-            started,
-            ended,
-            error: Some(error),
-        }) = self.route.trail().last()
+        if let Some(AttemptRecord { pool, deployment, started, ended, error: Some(error) }) =
+            self.route.trail().last()
         {
             let catalog = self.route.catalog();
             self.parts.observe(|| Event::AttemptFailed {
@@ -197,48 +180,26 @@ impl Journey {
         let idle_limit = self.route.catalog()[attempt.deployment()].stream_timeout();
         let reservation = self.route.record_first_token(attempt, now);
         let report = RouteReport::new(&self.route, self.requested.clone(), self.seed, now);
-        CompletionStream::new(
-            opened,
-            report,
-            show_usage,
-            idle_limit,
-            OpenCall {
-                journey: self,
-                reservation,
-            },
-        )
+        CompletionStream::new(opened, report, show_usage, idle_limit, OpenCall { journey: self, reservation })
     }
 
     fn give_up(&mut self, outcome: Result<(), RouteFailure>) -> RouteError {
         self.tell_failed(self.route.trail().last().and_then(|record| record.error.as_ref()));
         self.over = true;
-        let report = Box::new(RouteReport::new(
-            &self.route,
-            self.requested.clone(),
-            self.seed,
-            self.now(),
-        ));
+        let report = Box::new(RouteReport::new(&self.route, self.requested.clone(), self.seed, self.now()));
         let error = self.route.take_error();
         match (outcome, error) {
-            (Err(RouteFailure::Cooling { retry_after, cause }), _) => RouteError::Cooling {
-                retry_after,
-                cause,
-                report,
-            },
+            (Err(RouteFailure::Cooling { retry_after, cause }), _) => {
+                RouteError::Cooling { retry_after, cause, report }
+            }
             (Err(RouteFailure::DeadlineExceeded), error) => RouteError::DeadlineExceeded { error, report },
-            (Err(RouteFailure::Attempted { retry_after }), Some(error)) => RouteError::Failed {
-                error,
-                retry_after,
-                report,
-            },
+            (Err(RouteFailure::Attempted { retry_after }), Some(error)) => {
+                RouteError::Failed { error, retry_after, report }
+            }
             // A route that made no attempt is cooling or out of time, and an answered one has left the loop.
             (Ok(()) | Err(RouteFailure::Attempted { .. }), _) => {
                 let error = ProviderError::new(ProviderErrorKind::Cancelled, "the attempt was given up");
-                RouteError::Failed {
-                    error,
-                    retry_after: None,
-                    report,
-                }
+                RouteError::Failed { error, retry_after: None, report }
             }
         }
     }
@@ -258,10 +219,7 @@ pub(crate) struct OpenCall {
 impl OpenCall {
     /// Tells how the stream ended: with this error, or whole.
     pub(crate) fn end(self, error: Option<&ProviderError>) {
-        let Self {
-            mut journey,
-            reservation,
-        } = self;
+        let Self { mut journey, reservation } = self;
         let change = reservation.settle(error, journey.now());
         journey.parts.announce(change);
         match error {
@@ -301,11 +259,7 @@ impl Journey {
     fn tell_wait(&self, span: Duration) {
         let catalog = self.route.catalog();
         if let Some(pool) = self.route.entered().last() {
-            self.parts.observe(|| Event::Waiting {
-                seed: self.seed,
-                pool: catalog[*pool].alias(),
-                span,
-            });
+            self.parts.observe(|| Event::Waiting { seed: self.seed, pool: catalog[*pool].alias(), span });
         }
     }
 

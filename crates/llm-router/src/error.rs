@@ -62,9 +62,7 @@ impl RouteError {
     /// Returns when it makes sense to try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Failed {
-                retry_after, error, ..
-            } => retry_after.or(error.retry_after()),
+            Self::Failed { retry_after, error, .. } => retry_after.or(error.retry_after()),
             Self::Cooling { retry_after, .. } => Some(*retry_after),
             Self::UnknownAlias { .. } | Self::DeadlineExceeded { .. } => None,
         }
@@ -76,7 +74,5 @@ fn join(aliases: &[Alias]) -> String {
 }
 
 fn last(error: Option<&ProviderError>) -> String {
-    error
-        .map(|error| format!("; the last error was: {error}"))
-        .unwrap_or_default()
+    error.map(|error| format!("; the last error was: {error}")).unwrap_or_default()
 }

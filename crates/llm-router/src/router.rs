@@ -87,9 +87,7 @@ impl Router {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let router = Self {
-            parts: Arc::new(parts),
-        };
+        let router = Self { parts: Arc::new(parts) };
         if let Some(store) = &router.parts.state_store {
             let listener: Arc<dyn HealthListener> = Arc::clone(&router.parts) as _;
             store.subscribe(Arc::downgrade(&listener));
@@ -127,19 +125,8 @@ impl Router {
 
     /// Returns the aliases that applications can call.
     pub fn aliases(&self) -> Vec<Alias> {
-        let pools = self
-            .parts
-            .fleet
-            .catalog()
-            .pools()
-            .iter()
-            .map(|pool| pool.alias().clone());
-        self.parts
-            .classifier
-            .iter()
-            .map(|(name, _)| name.clone())
-            .chain(pools)
-            .collect()
+        let pools = self.parts.fleet.catalog().pools().iter().map(|pool| pool.alias().clone());
+        self.parts.classifier.iter().map(|(name, _)| name.clone()).chain(pools).collect()
     }
 
     /// Returns the live state of every deployment.
@@ -159,10 +146,7 @@ impl Router {
         let name = chosen.as_ref().map_or(request.model(), Alias::as_str);
         match catalog.pool(name) {
             Some(pool) => Ok((catalog[pool].alias().clone(), pool)),
-            None => Err(RouteError::UnknownAlias {
-                alias: name.to_owned(),
-                known: self.aliases(),
-            }),
+            None => Err(RouteError::UnknownAlias { alias: name.to_owned(), known: self.aliases() }),
         }
     }
 }

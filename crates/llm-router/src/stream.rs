@@ -48,11 +48,7 @@ struct Idle {
 
 impl Idle {
     fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            last_chunk: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(limit)),
-        }
+        Self { limit, last_chunk: Instant::now(), timer: Box::pin(tokio::time::sleep(limit)) }
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -77,13 +73,7 @@ impl CompletionStream {
     ) -> Self {
         let Opened { ready, rest } = opened;
         let idle = Idle::new(idle_limit);
-        Self {
-            ready: ready.into_iter(),
-            rest: Some((rest, call)),
-            show_usage,
-            idle,
-            report,
-        }
+        Self { ready: ready.into_iter(), rest: Some((rest, call)), show_usage, idle, report }
     }
 
     /// Returns how the request was routed, up to the first token.

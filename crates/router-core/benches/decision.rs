@@ -14,16 +14,9 @@ use router_core::{
 
 fn fleet(size: usize) -> Arc<Fleet> {
     let alias = Alias::try_from("pool").unwrap();
-    let deployments = (0..size)
-        .map(|n| DeploymentConfig::new(alias.clone(), "openai", format!("m{n}")))
-        .collect();
-    Arc::new(Fleet::new(Arc::new(
-        Catalog::new(Config {
-            deployments,
-            ..Config::default()
-        })
-        .unwrap(),
-    )))
+    let deployments =
+        (0..size).map(|n| DeploymentConfig::new(alias.clone(), "openai", format!("m{n}"))).collect();
+    Arc::new(Fleet::new(Arc::new(Catalog::new(Config { deployments, ..Config::default() }).unwrap())))
 }
 
 fn decision(c: &mut Criterion) {

@@ -20,11 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             DeploymentConfig::new(fast.clone(), "anthropic", "claude-haiku-4-5"),
             DeploymentConfig::new(capable.clone(), "openai", "gpt-4o"),
         ],
-        fallbacks: vec![FallbackConfig {
-            kind: FallbackKind::General,
-            from: fast,
-            to: vec![capable],
-        }],
+        fallbacks: vec![FallbackConfig { kind: FallbackKind::General, from: fast, to: vec![capable] }],
         ..Config::default()
     })?;
     let pool = catalog.pool("fast").ok_or("no such alias")?;
@@ -40,11 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 // The whole `fast` pool is down today; a call takes a tenth of a second.
                 now = now + Duration::from_millis(100);
                 let up = deployment.model() == "gpt-4o";
-                println!(
-                    "{now:?}: {} {}",
-                    deployment.id(),
-                    if up { "answers" } else { "fails" }
-                );
+                println!("{now:?}: {} {}", deployment.id(), if up { "answers" } else { "fails" });
                 let down = || ProviderError::new(ProviderErrorKind::Server, "down today");
                 route.record(attempt, if up { Ok(()) } else { Err(down()) }, now);
             }

@@ -71,22 +71,15 @@ impl Breaker {
             until if now.as_millis() < until => {
                 let cause = CAUSES.get(usize::from(self.cause.load(Relaxed)));
                 let cause = cause.copied().unwrap_or(ProviderErrorKind::Server);
-                BreakerState::Open {
-                    until: Timestamp::from_millis(until),
-                    cause,
-                }
+                BreakerState::Open { until: Timestamp::from_millis(until), cause }
             }
-            _ => BreakerState::HalfOpen {
-                probing: self.probing.load(Relaxed),
-            },
+            _ => BreakerState::HalfOpen { probing: self.probing.load(Relaxed) },
         }
     }
 
     /// Takes the single probe of a half-open breaker; false when somebody else has it.
     pub(crate) fn take_probe(&self) -> bool {
-        self.probing
-            .compare_exchange(false, true, Relaxed, Relaxed)
-            .is_ok()
+        self.probing.compare_exchange(false, true, Relaxed, Relaxed).is_ok()
     }
 
     /// Gives the probe back undecided, so that another request can make it.
@@ -131,10 +124,7 @@ impl Breaker {
     /// Opens until this moment at least: a deadline only ever moves away.
     pub(crate) fn cool(&self, until: Timestamp, cause: ProviderErrorKind) {
         if self.until.fetch_max(until.as_millis(), Relaxed) < until.as_millis() {
-            let position = CAUSES
-                .iter()
-                .position(|kind| *kind == cause)
-                .and_then(|n| u8::try_from(n).ok());
+            let position = CAUSES.iter().position(|kind| *kind == cause).and_then(|n| u8::try_from(n).ok());
             self.cause.store(position.unwrap_or(0), Relaxed);
         }
     }
@@ -159,9 +149,7 @@ fn verdict(error: &ProviderError, policy: BreakerPolicy, was_probe: bool) -> Ver
     }
     match error.kind() {
         ProviderErrorKind::RateLimited => {
-            let asked = error
-                .retry_after()
-                .map(|span| span.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
+            let asked = error.retry_after().map(|span| span.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
             Verdict::Cool(asked.unwrap_or(cooldown_time))
         }
         ProviderErrorKind::Authentication
@@ -199,10 +187,7 @@ struct FailureWindow {
 
 impl FailureWindow {
     const fn new() -> Self {
-        Self {
-            seconds: [0; SPAN_SECONDS],
-            newest: 0,
-        }
+        Self { seconds: [0; SPAN_SECONDS], newest: 0 }
     }
 
     fn clear(&mut self) {
@@ -220,9 +205,7 @@ impl FailureWindow {
         }
         let slot = self.slot(second);
         *slot = slot.saturating_add(1);
-        self.seconds
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        self.seconds.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     #[expect(clippy::indexing_slicing, reason = "a remainder is below its divisor")]
@@ -237,10 +220,7 @@ mod tests {
     use super::*;
     use ProviderErrorKind::{Authentication, Cancelled, InvalidRequest, RateLimited, Server, Timeout};
 
-    const POLICY: BreakerPolicy = BreakerPolicy {
-        allowed_fails: 2,
-        cooldown_time: Duration::from_secs(60),
-    };
+    const POLICY: BreakerPolicy = BreakerPolicy { allowed_fails: 2, cooldown_time: Duration::from_secs(60) };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_000_000 + seconds * 1000)
@@ -260,13 +240,7 @@ mod tests {
         assert_eq!(fail(&breaker, Server, at(0)), None);
         assert_eq!(fail(&breaker, Timeout, at(30)), None);
         assert_eq!(fail(&breaker, Server, at(59)), Some(at(119)));
-        assert_eq!(
-            breaker.state(at(118)),
-            BreakerState::Open {
-                until: at(119),
-                cause: Server
-            }
-        );
+        assert_eq!(breaker.state(at(118)), BreakerState::Open { until: at(119), cause: Server });
         assert_eq!(breaker.state(at(119)), BreakerState::HalfOpen { probing: false });
     }
 
@@ -307,21 +281,9 @@ mod tests {
         fail(&breaker, Authentication, at(0));
         let short = error(RateLimited).with_retry_after(Duration::from_secs(1));
         breaker.fail(&short, POLICY, false, at(1));
-        assert_eq!(
-            breaker.state(at(59)),
-            BreakerState::Open {
-                until: at(60),
-                cause: Authentication
-            }
-        );
+        assert_eq!(breaker.state(at(59)), BreakerState::Open { until: at(60), cause: Authentication });
         fail(&breaker, Authentication, at(10));
-        assert_eq!(
-            breaker.state(at(69)),
-            BreakerState::Open {
-                until: at(70),
-                cause: Authentication
-            }
-        );
+        assert_eq!(breaker.state(at(69)), BreakerState::Open { until: at(70), cause: Authentication });
     }
 
     #[test]
@@ -330,11 +292,7 @@ mod tests {
         fail(&breaker, Authentication, at(0));
         assert!(breaker.take_probe());
         assert!(!breaker.take_probe(), "only one");
-        assert_eq!(
-            breaker.fail(&error(Server), POLICY, true, at(61)),
-            Some(at(121)),
-            "one failure reopens"
-        );
+        assert_eq!(breaker.fail(&error(Server), POLICY, true, at(61)), Some(at(121)), "one failure reopens");
         assert_eq!(breaker.state(at(121)), BreakerState::HalfOpen { probing: false });
         assert!(breaker.take_probe());
         breaker.release_probe();
@@ -345,10 +303,7 @@ mod tests {
 
     #[test]
     fn a_cooldown_time_of_zero_never_cools() {
-        let policy = BreakerPolicy {
-            allowed_fails: 0,
-            cooldown_time: Duration::ZERO,
-        };
+        let policy = BreakerPolicy { allowed_fails: 0, cooldown_time: Duration::ZERO };
         for kind in [Server, Authentication, RateLimited] {
             assert_eq!(Breaker::new().fail(&error(kind), policy, false, at(0)), None);
         }

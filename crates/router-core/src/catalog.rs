@@ -155,41 +155,20 @@ impl Catalog {
     /// Every problem there is, each with its place.
     pub fn new(config: Config) -> Result<Self, ConfigErrors> {
         let mut problems = Problems::default();
-        let Config {
-            deployments,
-            fallbacks,
-            pools,
-            settings,
-        } = config;
+        let Config { deployments, fallbacks, pools, settings } = config;
         problems.check_settings(&settings);
         if deployments.is_empty() {
-            problems.add(
-                Place::Deployments,
-                "there is no deployment: list at least one".to_owned(),
-            );
+            problems.add(Place::Deployments, "there is no deployment: list at least one".to_owned());
         }
         let groups = Groups::of(&deployments);
-        let pools = resolve_pools(
-            &groups,
-            &deployments,
-            &fallbacks,
-            &pools,
-            &settings,
-            &mut problems,
-        );
+        let pools = resolve_pools(&groups, &deployments, &fallbacks, &pools, &settings, &mut problems);
         let deployments = resolve_deployments(&groups, deployments, &settings, &mut problems);
         if problems.0.is_empty() {
             let by_id = indices(deployments.len())
                 .zip(&deployments)
                 .map(|(index, deployment)| (deployment.id.clone(), index))
                 .collect();
-            Ok(Self {
-                deployments,
-                pools,
-                by_alias: groups.by_alias,
-                by_id,
-                settings,
-            })
+            Ok(Self { deployments, pools, by_alias: groups.by_alias, by_id, settings })
         } else {
             Err(ConfigErrors(problems.0))
         }
@@ -233,11 +212,8 @@ impl Catalog {
     /// Returns the most upstream calls a request to this pool can cause: each pool it can reach is entered once and makes
     /// one attempt and its retries.
     pub fn attempt_bound(&self, pool: PoolIndex) -> u64 {
-        const KINDS: [FallbackKind; 3] = [
-            FallbackKind::General,
-            FallbackKind::ContextWindow,
-            FallbackKind::ContentPolicy,
-        ];
+        const KINDS: [FallbackKind; 3] =
+            [FallbackKind::General, FallbackKind::ContextWindow, FallbackKind::ContentPolicy];
         let mut reached = vec![pool];
         let mut next = 0;
         while let Some(&from) = reached.get(next) {
@@ -250,17 +226,11 @@ impl Catalog {
                 }
             }
         }
-        reached
-            .iter()
-            .map(|pool| 1 + u64::from(self[*pool].num_retries))
-            .sum()
+        reached.iter().map(|pool| 1 + u64::from(self[*pool].num_retries)).sum()
     }
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "an index is only made by, and used with, its own catalog"
-)]
+#[expect(clippy::indexing_slicing, reason = "an index is only made by, and used with, its own catalog")]
 impl std::ops::Index<DeploymentIndex> for Catalog {
     type Output = Deployment;
 
@@ -269,10 +239,7 @@ impl std::ops::Index<DeploymentIndex> for Catalog {
     }
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "an index is only made by, and used with, its own catalog"
-)]
+#[expect(clippy::indexing_slicing, reason = "an index is only made by, and used with, its own catalog")]
 impl std::ops::Index<PoolIndex> for Catalog {
     type Output = Pool;
 
@@ -281,10 +248,7 @@ impl std::ops::Index<PoolIndex> for Catalog {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "nobody configures four billion deployments"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "nobody configures four billion deployments")]
 fn indices(count: usize) -> impl Iterator<Item = DeploymentIndex> {
     (0..count as u32).map(DeploymentIndex)
 }
@@ -296,15 +260,9 @@ struct Groups {
 }
 
 impl Groups {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "nobody configures four billion deployments"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "nobody configures four billion deployments")]
     fn of(deployments: &[DeploymentConfig]) -> Self {
-        let mut groups = Self {
-            by_alias: HashMap::new(),
-            members: Vec::new(),
-        };
+        let mut groups = Self { by_alias: HashMap::new(), members: Vec::new() };
         for (index, deployment) in indices(deployments.len()).zip(deployments) {
             let next = PoolIndex(groups.members.len() as u32);
             let pool = *groups.by_alias.entry(deployment.alias.clone()).or_insert(next);
@@ -335,10 +293,7 @@ fn resolve_pools(
             members: members.as_slice().into(),
             strategy: Arc::clone(&settings.routing_strategy),
             num_retries: settings.num_retries,
-            window: members
-                .iter()
-                .filter_map(|index| deployments.get(index.get())?.max_input_tokens)
-                .max(),
+            window: members.iter().filter_map(|index| deployments.get(index.get())?.max_input_tokens).max(),
             fallbacks: Box::default(),
             context_window_fallbacks: Box::default(),
             content_policy_fallbacks: Box::default(),
@@ -362,15 +317,7 @@ fn resolve_pools(
         };
         *edges = edges.iter().copied().chain(targets).collect();
     }
-    for (
-        n,
-        PoolConfig {
-            alias,
-            routing_strategy,
-            num_retries,
-        },
-    ) in overrides.iter().enumerate()
-    {
+    for (n, PoolConfig { alias, routing_strategy, num_retries }) in overrides.iter().enumerate() {
         let index = problems.find(groups, alias, Place::Pool(n));
         let Some(pool) = index.and_then(|index| pools.get_mut(index.0 as usize)) else {
             continue;
@@ -392,39 +339,31 @@ fn resolve_deployments(
     let strides = strides(groups, &deployments, problems);
     let ids = ids(&deployments, problems);
     let resolved =
-        deployments
-            .into_iter()
-            .zip(strides)
-            .zip(ids)
-            .enumerate()
-            .map(|(n, ((config, stride), id))| {
-                let timeout = config.timeout.unwrap_or(settings.timeout);
-                let stream_timeout = config
-                    .stream_timeout
-                    .or(settings.stream_timeout)
-                    .unwrap_or(timeout);
-                for (span, setting) in [(timeout, "timeout"), (stream_timeout, "stream_timeout")] {
-                    if span.is_zero() {
-                        problems.add(
-                            Place::Deployment(n, setting),
-                            "a timeout of 0 lets no attempt succeed".to_owned(),
-                        );
-                    }
+        deployments.into_iter().zip(strides).zip(ids).enumerate().map(|(n, ((config, stride), id))| {
+            let timeout = config.timeout.unwrap_or(settings.timeout);
+            let stream_timeout = config.stream_timeout.or(settings.stream_timeout).unwrap_or(timeout);
+            for (span, setting) in [(timeout, "timeout"), (stream_timeout, "stream_timeout")] {
+                if span.is_zero() {
+                    problems.add(
+                        Place::Deployment(n, setting),
+                        "a timeout of 0 lets no attempt succeed".to_owned(),
+                    );
                 }
-                Deployment {
-                    id,
-                    provider: config.provider.into(),
-                    model: config.model.into(),
-                    max_input_tokens: config.max_input_tokens,
-                    timeout,
-                    stream_timeout,
-                    breaker: BreakerPolicy {
-                        allowed_fails: config.allowed_fails.unwrap_or(settings.allowed_fails),
-                        cooldown_time: config.cooldown_time.unwrap_or(settings.cooldown_time),
-                    },
-                    stride,
-                }
-            });
+            }
+            Deployment {
+                id,
+                provider: config.provider.into(),
+                model: config.model.into(),
+                max_input_tokens: config.max_input_tokens,
+                timeout,
+                stream_timeout,
+                breaker: BreakerPolicy {
+                    allowed_fails: config.allowed_fails.unwrap_or(settings.allowed_fails),
+                    cooldown_time: config.cooldown_time.unwrap_or(settings.cooldown_time),
+                },
+                stride,
+            }
+        });
     resolved.collect()
 }
 
@@ -435,14 +374,9 @@ fn resolve_deployments(
 fn strides(groups: &Groups, deployments: &[DeploymentConfig], problems: &mut Problems) -> Vec<Option<u64>> {
     const TURN: f64 = 65_536.0;
     for (n, deployment) in deployments.iter().enumerate() {
-        if deployment
-            .weight
-            .is_some_and(|weight| !(weight >= 0.0 && weight.is_finite()))
-        {
-            problems.add(
-                Place::Deployment(n, "weight"),
-                "a weight is a number that is not negative".to_owned(),
-            );
+        if deployment.weight.is_some_and(|weight| !(weight >= 0.0 && weight.is_finite())) {
+            problems
+                .add(Place::Deployment(n, "weight"), "a weight is a number that is not negative".to_owned());
         }
     }
     let mut strides = vec![None; deployments.len()];
@@ -450,11 +384,7 @@ fn strides(groups: &Groups, deployments: &[DeploymentConfig], problems: &mut Pro
         let shares = shares(members, deployments);
         let largest = shares.iter().copied().fold(0.0, f64::max);
         for (index, share) in members.iter().zip(shares) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "floats saturate"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floats saturate")]
             if let (Some(stride), true) = (strides.get_mut(index.get()), share > 0.0) {
                 // A share smaller than a millionth of the largest counts as that.
                 *stride = Some((TURN * (largest / share).min(1e6)) as u64);
@@ -473,17 +403,11 @@ fn shares(members: &[DeploymentIndex], deployments: &[DeploymentConfig]) -> Vec<
         |deployment| deployment.tpm.map(|tpm| tpm as f64),
     ];
     for (n, share) in by.into_iter().enumerate() {
-        let given: Vec<Option<f64>> = members
-            .iter()
-            .map(|index| deployments.get(index.get()).and_then(share))
-            .collect();
+        let given: Vec<Option<f64>> =
+            members.iter().map(|index| deployments.get(index.get()).and_then(share)).collect();
         let known: Vec<f64> = given.iter().flatten().copied().collect();
         if known.iter().any(|share| *share > 0.0) {
-            let missing = if n == 0 {
-                1.0
-            } else {
-                known.iter().sum::<f64>() / known.len() as f64
-            };
+            let missing = if n == 0 { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
             return given.into_iter().map(|share| share.unwrap_or(missing)).collect();
         }
     }
@@ -531,20 +455,14 @@ impl Problems {
         let found = groups.by_alias.get(alias).copied();
         if found.is_none() {
             let known: Vec<&str> = groups.members.iter().map(|(alias, _)| alias.as_str()).collect();
-            self.add(
-                place,
-                format!("there is no alias `{alias}`: known are {}", known.join(", ")),
-            );
+            self.add(place, format!("there is no alias `{alias}`: known are {}", known.join(", ")));
         }
         found
     }
 
     fn check_settings(&mut self, settings: &Settings) {
         if settings.total_timeout.is_some_and(|span| span.is_zero()) {
-            self.add(
-                Place::Setting("total_timeout"),
-                "a limit of 0 lets no request succeed".to_owned(),
-            );
+            self.add(Place::Setting("total_timeout"), "a limit of 0 lets no request succeed".to_owned());
         }
     }
 }
@@ -578,11 +496,7 @@ mod tests {
             ..Config::default()
         })
         .unwrap();
-        let ids: Vec<_> = catalog
-            .deployments()
-            .iter()
-            .map(|deployment| deployment.id().as_str())
-            .collect();
+        let ids: Vec<_> = catalog.deployments().iter().map(|deployment| deployment.id().as_str()).collect();
         assert_eq!(ids, ["fast:gpt", "fast:gpt#3", "fast:gpt#2"]);
     }
 

@@ -163,11 +163,7 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 
 impl ConfigErrors {
     fn lines(&self) -> String {
-        self.0
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
+        self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 }
 

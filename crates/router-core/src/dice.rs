@@ -59,10 +59,7 @@ mod tests {
         for _ in 0..60_000 {
             faces[usize::try_from(dice.below(6)).unwrap()] += 1;
         }
-        assert!(
-            faces.iter().all(|count| (9_500..10_500).contains(count)),
-            "{faces:?}"
-        );
+        assert!(faces.iter().all(|count| (9_500..10_500).contains(count)), "{faces:?}");
         assert_eq!(dice.below(0), 0);
     }
 }

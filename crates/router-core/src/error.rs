@@ -259,14 +259,7 @@ impl fmt::Display for ProviderError {
 
 impl fmt::Debug for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            kind,
-            status,
-            code,
-            message,
-            retry_after,
-            source,
-        } = &*self.0;
+        let Inner { kind, status, code, message, retry_after, source } = &*self.0;
         f.debug_struct("ProviderError")
             .field("kind", kind)
             .field("status", status)
@@ -280,10 +273,7 @@ impl fmt::Debug for ProviderError {
 
 impl Error for ProviderError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -296,10 +286,7 @@ mod tests {
         let error = ProviderError::new(ProviderErrorKind::RateLimited, "too many requests")
             .with_status(StatusCode::TOO_MANY_REQUESTS)
             .with_code("rate_limit_exceeded");
-        assert_eq!(
-            error.to_string(),
-            "rate limited (429 rate_limit_exceeded): too many requests"
-        );
+        assert_eq!(error.to_string(), "rate limited (429 rate_limit_exceeded): too many requests");
     }
 
     #[test]
@@ -307,10 +294,7 @@ mod tests {
         use ProviderErrorKind::{Cancelled, ContentPolicy, ContextWindow, InvalidRequest};
         for kind in [InvalidRequest, ContextWindow, ContentPolicy, Cancelled] {
             assert_eq!(kind.fault(), Fault::Request);
-            assert!(
-                !matches!(kind.remedy(), Remedy::RetryLater | Remedy::RetryElsewhere),
-                "{kind}"
-            );
+            assert!(!matches!(kind.remedy(), Remedy::RetryLater | Remedy::RetryElsewhere), "{kind}");
         }
     }
 }

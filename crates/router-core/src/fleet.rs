@@ -26,11 +26,7 @@ pub(crate) struct Live {
 
 impl Live {
     const fn new() -> Self {
-        Self {
-            breaker: Breaker::new(),
-            in_flight: AtomicU32::new(0),
-            turn: AtomicU64::new(0),
-        }
+        Self { breaker: Breaker::new(), in_flight: AtomicU32::new(0), turn: AtomicU64::new(0) }
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -67,11 +63,7 @@ impl Fleet {
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let live = catalog.deployments().iter().map(|_| Live::new()).collect();
         let rounds = catalog.pools().iter().map(|_| AtomicU64::new(0)).collect();
-        Self {
-            catalog,
-            live,
-            rounds,
-        }
+        Self { catalog, live, rounds }
     }
 
     /// Returns the configuration it belongs to.
@@ -94,16 +86,8 @@ impl Fleet {
     /// A peer's recovery closes nothing here: our own probe decides that, since our way there may be another.
     pub fn apply(&self, change: &HealthChange) {
         match change {
-            HealthChange::Cooled {
-                deployment,
-                until,
-                cause,
-            } => {
-                let found = self
-                    .catalog
-                    .deployments()
-                    .iter()
-                    .position(|known| known.id() == deployment);
+            HealthChange::Cooled { deployment, until, cause } => {
+                let found = self.catalog.deployments().iter().position(|known| known.id() == deployment);
                 if let Some(live) = found.and_then(|n| self.live.get(n)) {
                     live.breaker.cool(*until, *cause);
                 }
@@ -112,10 +96,7 @@ impl Fleet {
         }
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "one live state per deployment of the own catalog"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "one live state per deployment of the own catalog")]
     pub(crate) fn live(&self, deployment: DeploymentIndex) -> &Live {
         &self.live[deployment.get()]
     }
@@ -146,11 +127,7 @@ impl Fleet {
             live.turn.fetch_max(start, Relaxed);
             live.turn.fetch_add(stride, Relaxed);
         }
-        Some(Reservation {
-            fleet: Arc::clone(self),
-            deployment,
-            probe,
-        })
+        Some(Reservation { fleet: Arc::clone(self), deployment, probe })
     }
 }
 
@@ -182,18 +159,12 @@ impl Reservation {
         let change = match error {
             None if self.probe => {
                 breaker.close();
-                Some(HealthChange::Recovered {
-                    deployment: deployment.id().clone(),
-                })
+                Some(HealthChange::Recovered { deployment: deployment.id().clone() })
             }
             None => None,
-            Some(error) => breaker
-                .fail(error, deployment.breaker, self.probe, now)
-                .map(|until| HealthChange::Cooled {
-                    deployment: deployment.id().clone(),
-                    until,
-                    cause: error.kind(),
-                }),
+            Some(error) => breaker.fail(error, deployment.breaker, self.probe, now).map(|until| {
+                HealthChange::Cooled { deployment: deployment.id().clone(), until, cause: error.kind() }
+            }),
         };
         self.probe = false;
         change

@@ -197,10 +197,7 @@ impl ChatRequest {
 
     fn text(&self, range: Range<usize>) -> &str {
         // The index was made from this body, so neither default is ever taken.
-        self.body
-            .get(range)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default()
+        self.body.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -259,32 +256,20 @@ mod tests {
             "the body is not valid JSON: expected value at line 2, column 15",
         );
         check("[]", "`body` is wrong: expected a JSON object, found an array");
-        check(
-            "",
-            "the body is not valid JSON: EOF while parsing a value at line 1, column 0",
-        );
+        check("", "the body is not valid JSON: EOF while parsing a value at line 1, column 0");
         check(r#"{"messages":[]}"#, "`model` is missing: expected a string");
         check(
             r#"{"model":" ","messages":[]}"#,
             "`model` is wrong: expected the name of a model, found a blank string",
         );
-        check(
-            r#"{"model":7,"messages":[]}"#,
-            "`model` is wrong: expected a string, found a number",
-        );
+        check(r#"{"model":7,"messages":[]}"#, "`model` is wrong: expected a string, found a number");
         check(r#"{"model":"m"}"#, "`messages` is missing: expected an array");
-        check(
-            r#"{"model":"m","messages":"hi"}"#,
-            "`messages` is wrong: expected an array, found a string",
-        );
+        check(r#"{"model":"m","messages":"hi"}"#, "`messages` is wrong: expected an array, found a string");
         check(
             r#"{"model":"m","messages":[],"stream":"yes"}"#,
             "`stream` is wrong: expected a boolean, found a string",
         );
-        check(
-            r#"{"model":"m","messages":[],"model":"n"}"#,
-            "`model` stands twice in the body: leave one",
-        );
+        check(r#"{"model":"m","messages":[],"model":"n"}"#, "`model` stands twice in the body: leave one");
         check(
             r#"{"model":"m","messages":[],"stream_options":[]}"#,
             "`stream_options` is wrong: expected an object, found an array",
@@ -295,10 +280,7 @@ mod tests {
     fn bytes_that_are_not_text_are_refused() {
         let mut body = br#"{"model":"m","messages":["x"]}"#.to_vec();
         body[26] = 0xFF;
-        assert!(matches!(
-            ChatRequest::from_json(body),
-            Err(RequestError::Syntax { .. })
-        ));
+        assert!(matches!(ChatRequest::from_json(body), Err(RequestError::Syntax { .. })));
     }
 
     #[test]
@@ -319,11 +301,9 @@ mod tests {
     #[test]
     fn usage_is_wanted_only_when_asked_for() {
         let asks = |options: &str| {
-            read(&format!(
-                r#"{{"model":"m","messages":[],"stream":true,"stream_options":{options}}}"#
-            ))
-            .unwrap()
-            .include_usage()
+            read(&format!(r#"{{"model":"m","messages":[],"stream":true,"stream_options":{options}}}"#))
+                .unwrap()
+                .include_usage()
         };
         assert!(asks(r#"{"include_usage":true}"#));
         assert!(!asks(r#"{"include_usage":false}"#));

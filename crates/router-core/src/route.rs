@@ -250,47 +250,21 @@ impl Route {
         outcome: Result<(), ProviderError>,
         now: Timestamp,
     ) -> Option<HealthChange> {
-        let Attempt {
-            reservation,
-            pool,
-            started,
-            ..
-        } = attempt;
+        let Attempt { reservation, pool, started, .. } = attempt;
         let deployment = reservation.deployment();
         let change = reservation.settle(outcome.as_ref().err(), now);
-        self.turn = if outcome.is_ok() {
-            Turn::Over(Ok(()))
-        } else {
-            Turn::Reconsider
-        };
-        self.trail.push(AttemptRecord {
-            pool,
-            deployment,
-            started,
-            ended: now,
-            error: outcome.err(),
-        });
+        self.turn = if outcome.is_ok() { Turn::Over(Ok(())) } else { Turn::Reconsider };
+        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error: outcome.err() });
         change
     }
 
     /// Takes note that a stream's first token has arrived: the route is over, the call is not. Settle the reservation when
     /// the stream ends.
     pub fn record_first_token(&mut self, attempt: Attempt, now: Timestamp) -> Reservation {
-        let Attempt {
-            reservation,
-            pool,
-            started,
-            ..
-        } = attempt;
+        let Attempt { reservation, pool, started, .. } = attempt;
         let deployment = reservation.deployment();
         self.turn = Turn::Over(Ok(()));
-        self.trail.push(AttemptRecord {
-            pool,
-            deployment,
-            started,
-            ended: now,
-            error: None,
-        });
+        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error: None });
         reservation
     }
 
@@ -349,13 +323,7 @@ impl Route {
             let picked = pool.strategy().pick(&candidates, dice).index;
             if let Some(reservation) = self.fleet.reserve(index, picked, now) {
                 let timeout = self.attempt_timeout(&self.catalog()[picked], now);
-                return Some(Attempt {
-                    reservation,
-                    pool: index,
-                    cause: self.cause,
-                    started: now,
-                    timeout,
-                });
+                return Some(Attempt { reservation, pool: index, cause: self.cause, started: now, timeout });
             }
             // Another route took the probe, or cooled it, between the look and the grip.
             let position = pool.members().iter().position(|member| *member == picked)?;
@@ -368,8 +336,7 @@ impl Route {
             RequestKind::Whole => deployment.timeout(),
             RequestKind::Stream => deployment.stream_timeout(),
         };
-        self.deadline
-            .map_or(limit, |deadline| limit.min(deadline.since(now)))
+        self.deadline.map_or(limit, |deadline| limit.min(deadline.since(now)))
     }
 
     /// After a failure: another deployment of the pool, another pool, the same deployment later, or the end.
@@ -404,10 +371,7 @@ impl Route {
         if self.trail.is_empty()
             && let Readiness::Later(moment, cause) = readiness
         {
-            return Turn::Over(Err(RouteFailure::Cooling {
-                retry_after: moment.since(now),
-                cause,
-            }));
+            return Turn::Over(Err(RouteFailure::Cooling { retry_after: moment.since(now), cause }));
         }
         if let (Some(moment), true) = (self.ready_again(now, dice), self.retries_left > 0)
             && moment.since(now) <= MAX_WAIT
@@ -431,10 +395,7 @@ impl Route {
     }
 
     fn enter(&mut self, pool: PoolIndex, kind: FallbackKind) -> Turn {
-        self.cause = AttemptCause::Fallback {
-            from: self.pool(),
-            kind,
-        };
+        self.cause = AttemptCause::Fallback { from: self.pool(), kind };
         self.entered.push(pool);
         self.retries_left = self.catalog()[pool].num_retries();
         Turn::Choose
@@ -448,32 +409,23 @@ impl Route {
     fn ready_again(&self, now: Timestamp, dice: &mut Dice) -> Option<Timestamp> {
         let backoff = now + self.backoff(dice);
         let pool = &self.catalog()[self.pool()];
-        let moments = pool
-            .members()
-            .iter()
-            .filter(|member| self.standing(**member).is_some())
-            .map(|member| match self.fleet.breaker(*member, now) {
+        let moments =
+            pool.members().iter().filter(|member| self.standing(**member).is_some()).map(|member| match self
+                .fleet
+                .breaker(*member, now)
+            {
                 BreakerState::Open { until, .. } => until.max(backoff),
                 BreakerState::Closed | BreakerState::HalfOpen { .. } => backoff,
             });
         let asked = self.last_error().and_then(ProviderError::retry_after);
-        moments
-            .min()
-            .map(|moment| asked.map_or(moment, |span| moment.max(now + span.min(MAX_WAIT))))
+        moments.min().map(|moment| asked.map_or(moment, |span| moment.max(now + span.min(MAX_WAIT))))
     }
 
     /// Exponential, never under `retry_after`, with up to half as much again on top so that callers do not come back in step.
     fn backoff(&self, dice: &mut Dice) -> Duration {
         let pool = self.pool();
-        let retries = self
-            .trail
-            .iter()
-            .filter(|record| record.pool == pool)
-            .count()
-            .saturating_sub(1);
-        let doubled = FIRST_BACKOFF
-            .saturating_mul(1 << retries.min(8))
-            .min(LARGEST_BACKOFF);
+        let retries = self.trail.iter().filter(|record| record.pool == pool).count().saturating_sub(1);
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << retries.min(8)).min(LARGEST_BACKOFF);
         let base = doubled.max(self.catalog().settings().retry_after);
         let half = u64::try_from(base.as_millis() / 2).unwrap_or(u64::MAX);
         base + Duration::from_millis(dice.below(half.saturating_add(1)))
@@ -502,18 +454,10 @@ impl Route {
         let mut standing = Standing::Untried;
         for (n, record) in self.trail.iter().enumerate() {
             if record.deployment == deployment {
-                if record
-                    .error
-                    .as_ref()
-                    .is_some_and(|error| error.remedy() != Remedy::RetryLater)
-                {
+                if record.error.as_ref().is_some_and(|error| error.remedy() != Remedy::RetryLater) {
                     return None;
                 }
-                standing = if n + 1 == self.trail.len() {
-                    Standing::JustFailed
-                } else {
-                    Standing::Tried
-                };
+                standing = if n + 1 == self.trail.len() { Standing::JustFailed } else { Standing::Tried };
             }
         }
         Some(standing)
@@ -529,8 +473,7 @@ impl Route {
     /// Whether the present pool has somebody ready who did not just fail.
     fn has_another_ready(&self, now: Timestamp) -> bool {
         self.catalog()[self.pool()].members().iter().any(|member| {
-            self.standing(*member)
-                .is_some_and(|standing| standing < Standing::JustFailed)
+            self.standing(*member).is_some_and(|standing| standing < Standing::JustFailed)
                 && self.is_admitted(*member, now)
         })
     }

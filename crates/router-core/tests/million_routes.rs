@@ -18,14 +18,8 @@ const ARRIVALS_PER_MS: usize = 5;
 
 fn catalog() -> Catalog {
     let alias = |name: &str| Alias::try_from(name).unwrap();
-    let deployments = [
-        ("fast", "f0"),
-        ("fast", "f1"),
-        ("fast", "f2"),
-        ("capable", "c0"),
-        ("capable", "c1"),
-    ]
-    .map(|(pool, model)| DeploymentConfig::new(alias(pool), "p", model));
+    let deployments = [("fast", "f0"), ("fast", "f1"), ("fast", "f2"), ("capable", "c0"), ("capable", "c1")]
+        .map(|(pool, model)| DeploymentConfig::new(alias(pool), "p", model));
     let edge = |from: &str, to: &str| FallbackConfig {
         kind: FallbackKind::General,
         from: alias(from),
@@ -116,25 +110,12 @@ fn a_million_routes_run_on_a_virtual_clock_in_seconds() {
     }
 
     assert_eq!(answered + cooling + gave_up, ROUTES, "no request is lost");
-    assert_eq!(
-        answered, ROUTES,
-        "somebody was always up, so everybody is answered"
-    );
+    assert_eq!(answered, ROUTES, "somebody was always up, so everybody is answered");
     assert!(most as u64 <= bound, "{most} attempts, bound {bound}");
-    assert!(
-        attempts < ROUTES + ROUTES / 50,
-        "{attempts} attempts: a dead deployment stays in rotation"
-    );
-    assert!(
-        calls.iter().all(|count| *count > ROUTES / 20),
-        "{calls:?}: somebody is starved"
-    );
+    assert!(attempts < ROUTES + ROUTES / 50, "{attempts} attempts: a dead deployment stays in rotation");
+    assert!(calls.iter().all(|count| *count > ROUTES / 20), "{calls:?}: somebody is starved");
     for deployment in fleet.catalog().indices() {
         assert_eq!(fleet.in_flight(deployment), 0);
     }
-    assert!(
-        wall.elapsed() < Duration::from_secs(60),
-        "took {:?}",
-        wall.elapsed()
-    );
+    assert!(wall.elapsed() < Duration::from_secs(60), "took {:?}", wall.elapsed());
 }

@@ -11,22 +11,12 @@ use router_core::{
 
 fn fleet(size: usize) -> Arc<Fleet> {
     let [pool, spare] = ["pool", "spare"].map(|name| Alias::try_from(name).unwrap());
-    let mut deployments: Vec<_> = (0..size)
-        .map(|n| DeploymentConfig::new(pool.clone(), "openai", format!("m{n}")))
-        .collect();
+    let mut deployments: Vec<_> =
+        (0..size).map(|n| DeploymentConfig::new(pool.clone(), "openai", format!("m{n}"))).collect();
     deployments.push(DeploymentConfig::new(spare.clone(), "anthropic", "m"));
-    let fallbacks = vec![FallbackConfig {
-        kind: FallbackKind::General,
-        from: pool,
-        to: vec![spare],
-    }];
+    let fallbacks = vec![FallbackConfig { kind: FallbackKind::General, from: pool, to: vec![spare] }];
     Arc::new(Fleet::new(Arc::new(
-        Catalog::new(Config {
-            deployments,
-            fallbacks,
-            ..Config::default()
-        })
-        .unwrap(),
+        Catalog::new(Config { deployments, fallbacks, ..Config::default() }).unwrap(),
     )))
 }
 
@@ -67,9 +57,7 @@ fn a_decision_allocates_nothing_in_pools_of_up_to_a_thousand() {
 fn retries_and_a_fallback_allocate_nothing_either() {
     let fleet = fleet(3);
     let mut dice = Dice::from_seed(1);
-    let errors = (0..3)
-        .map(|_| ProviderError::new(ProviderErrorKind::Unsupported, "scripted"))
-        .collect();
+    let errors = (0..3).map(|_| ProviderError::new(ProviderErrorKind::Unsupported, "scripted")).collect();
     let mut attempts = 0;
     let counted = allocation_counter::measure(|| attempts = drive(&fleet, &mut dice, errors));
     assert_eq!(attempts, 4, "three in the pool, one in its fallback");

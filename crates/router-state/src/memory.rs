@@ -60,9 +60,7 @@ impl StateStore for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("listeners", &self.listeners().len())
-            .finish()
+        f.debug_struct("MemoryStore").field("listeners", &self.listeners().len()).finish()
     }
 }
 
@@ -82,9 +80,7 @@ mod tests {
     }
 
     fn recovered() -> HealthChange {
-        HealthChange::Recovered {
-            deployment: DeploymentId::try_from("a").unwrap(),
-        }
+        HealthChange::Recovered { deployment: DeploymentId::try_from("a").unwrap() }
     }
 
     #[test]

@@ -12,23 +12,10 @@ pub struct TracingObserver;
 impl Observer for TracingObserver {
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::AttemptStarted {
-                seed,
-                pool,
-                deployment,
-                attempt,
-                retry,
-                probe,
-            } => {
+            Event::AttemptStarted { seed, pool, deployment, attempt, retry, probe } => {
                 tracing::debug!(seed, %pool, deployment = %deployment.id(), attempt, retry, probe, "attempt started");
             }
-            Event::AttemptFailed {
-                seed,
-                pool,
-                deployment,
-                latency,
-                error,
-            } => {
+            Event::AttemptFailed { seed, pool, deployment, latency, error } => {
                 let latency_ms = latency.as_millis();
                 tracing::debug!(seed, %pool, deployment = %deployment.id(), latency_ms, %error, "attempt failed");
             }
@@ -38,45 +25,23 @@ impl Observer for TracingObserver {
             Event::Fallback { seed, from, to, kind } => {
                 tracing::info!(seed, %from, %to, kind = kind.setting(), "fallback");
             }
-            Event::Health(HealthChange::Cooled {
-                deployment,
-                until,
-                cause,
-            }) => {
+            Event::Health(HealthChange::Cooled { deployment, until, cause }) => {
                 tracing::info!(%deployment, until_ms = until.as_millis(), %cause, "deployment cooling");
             }
             Event::Health(HealthChange::Recovered { deployment }) => {
                 tracing::info!(%deployment, "deployment recovered");
             }
-            Event::Answered {
-                seed,
-                requested,
-                pool,
-                deployment,
-                attempts,
-                latency,
-            } => {
+            Event::Answered { seed, requested, pool, deployment, attempts, latency } => {
                 let latency_ms = latency.as_millis();
                 let deployment = deployment.id();
                 tracing::debug!(seed, %requested, %pool, %deployment, attempts, latency_ms, "answered");
             }
-            Event::Failed {
-                seed,
-                requested,
-                attempts,
-                latency,
-                error,
-            } => {
+            Event::Failed { seed, requested, attempts, latency, error } => {
                 let latency_ms = latency.as_millis();
                 let error = error.map(ToString::to_string);
                 tracing::warn!(seed, %requested, attempts, latency_ms, error, "request failed");
             }
-            Event::Abandoned {
-                seed,
-                requested,
-                attempts,
-                latency,
-            } => {
+            Event::Abandoned { seed, requested, attempts, latency } => {
                 let latency_ms = latency.as_millis();
                 tracing::debug!(seed, %requested, attempts, latency_ms, "caller left");
             }

@@ -33,11 +33,7 @@ pub(super) fn read(
         root.finish();
     }
     let (problems, ignored) = reader.finish();
-    if problems.is_empty() {
-        Ok(ConfigFile { builder, ignored })
-    } else {
-        Err(ConfigFileError(problems))
-    }
+    if problems.is_empty() { Ok(ConfigFile { builder, ignored }) } else { Err(ConfigFileError(problems)) }
 }
 
 fn environment_variables(reader: &Reader<'_>, section: &Node<'_>) {
@@ -50,18 +46,12 @@ fn environment_variables(reader: &Reader<'_>, section: &Node<'_>) {
 
 fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option<Deployment> {
     let section = entry.section()?;
-    let alias = section
-        .require("model_name", "the alias that applications call")?
-        .string();
+    let alias = section.require("model_name", "the alias that applications call")?.string();
     let params_node = section.require("litellm_params", "a mapping with `model`")?;
     let params = params_node.section()?;
     let model_node = params.require("model", "a model such as `openai/gpt-4o`")?;
     let model = model_node.string();
-    builder.at(
-        Place::Deployment(n, "model"),
-        model_node.path(),
-        model_node.location(),
-    );
+    builder.at(Place::Deployment(n, "model"), model_node.path(), model_node.location());
 
     let mut place = |setting: &'static str, node: &Node<'_>| {
         builder.at(Place::Deployment(n, setting), node.path(), node.location());
@@ -135,11 +125,7 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
     if let Some(strategy) = strategy(&section) {
         builder = builder.routing_strategy(strategy);
     }
-    for kind in [
-        FallbackKind::General,
-        FallbackKind::ContextWindow,
-        FallbackKind::ContentPolicy,
-    ] {
+    for kind in [FallbackKind::General, FallbackKind::ContextWindow, FallbackKind::ContentPolicy] {
         if let Some(node) = section.get(kind.setting()) {
             builder = fallbacks(builder, kind, &node);
         }
@@ -177,11 +163,7 @@ fn fallbacks(mut builder: RouterBuilder, kind: FallbackKind, node: &Node<'_>) ->
             builder.at(Place::FallbackFrom(list), targets.path(), targets.location());
             let mut to = Vec::new();
             for target in targets.list() {
-                builder.at(
-                    Place::FallbackTo(list, to.len()),
-                    target.path(),
-                    target.location(),
-                );
+                builder.at(Place::FallbackTo(list, to.len()), target.path(), target.location());
                 if let Some(alias) = target.string() {
                     to.push(alias);
                 }

@@ -54,12 +54,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn root<'r>(&'r self, yaml: &'r MarkedYaml<'r>) -> Node<'r> {
-        Node {
-            reader: self,
-            path: String::new(),
-            yaml,
-            key: None,
-        }
+        Node { reader: self, path: String::new(), yaml, key: None }
     }
 
     pub(super) fn add_variable(&self, name: String, value: String) {
@@ -68,21 +63,12 @@ impl<'a> Reader<'a> {
 
     fn variable(&self, name: &str) -> Option<String> {
         let own = self.own_variables.borrow();
-        let found = own
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value.clone());
-        found
-            .or_else(|| (self.environment)(name))
-            .filter(|value| !value.is_empty())
+        let found = own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        found.or_else(|| (self.environment)(name)).filter(|value| !value.is_empty())
     }
 
     fn complain(&self, line: usize, column: usize, path: &str, message: impl Into<String>) {
-        let location = Location {
-            file: self.file.to_owned(),
-            line,
-            column,
-        };
+        let location = Location { file: self.file.to_owned(), line, column };
         self.problems.borrow_mut().push(Problem {
             location: Some(location),
             path: path.to_owned(),
@@ -113,11 +99,7 @@ impl<'r> Node<'r> {
 
     pub(super) fn location(&self) -> Location {
         let (line, column) = self.position();
-        Location {
-            file: self.reader.file.to_owned(),
-            line,
-            column,
-        }
+        Location { file: self.reader.file.to_owned(), line, column }
     }
 
     fn position(&self) -> (usize, usize) {
@@ -145,10 +127,7 @@ impl<'r> Node<'r> {
     /// Reads a mapping, whose keys are then asked for by name.
     pub(super) fn section(&self) -> Option<Section<'r>> {
         match &self.yaml.data {
-            YamlData::Mapping(_) => Some(Section {
-                node: self.clone(),
-                asked: RefCell::new(Vec::new()),
-            }),
+            YamlData::Mapping(_) => Some(Section { node: self.clone(), asked: RefCell::new(Vec::new()) }),
             _ => self.expected("a mapping"),
         }
     }
@@ -163,12 +142,7 @@ impl<'r> Node<'r> {
             YamlData::Value(Scalar::String(name)) => Some((name.to_string(), self.child(name, key, value))),
             _ => {
                 let message = format!("expected a name as key, found {}", Found(key));
-                self.reader.complain(
-                    key.span.start.line(),
-                    key.span.start.col() + 1,
-                    &self.path,
-                    message,
-                );
+                self.reader.complain(key.span.start.line(), key.span.start.col() + 1, &self.path, message);
                 None
             }
         };
@@ -190,18 +164,9 @@ impl<'r> Node<'r> {
     }
 
     fn child(&self, name: &str, key: &MarkedYaml<'_>, yaml: &'r MarkedYaml<'r>) -> Node<'r> {
-        let path = if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        };
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         let key = Some((key.span.start.line(), key.span.start.col() + 1));
-        Node {
-            reader: self.reader,
-            path,
-            yaml,
-            key,
-        }
+        Node { reader: self.reader, path, yaml, key }
     }
 
     /// Reads a text, with `os.environ/NAME` resolved; an unset variable is a problem.
@@ -250,9 +215,7 @@ impl<'r> Node<'r> {
 
     pub(super) fn count(&self) -> Option<u32> {
         let number = self.integer()?;
-        u32::try_from(number)
-            .ok()
-            .or_else(|| self.expected("a smaller number"))
+        u32::try_from(number).ok().or_else(|| self.expected("a smaller number"))
     }
 
     /// Reads a span in seconds.
@@ -312,8 +275,7 @@ impl<'r> Section<'r> {
     pub(super) fn require(&self, name: &'static str, what: &str) -> Option<Node<'r>> {
         let found = self.get(name);
         if found.is_none() {
-            self.node
-                .complain(format!("`{name}` is missing: expected {what}"));
+            self.node.complain(format!("`{name}` is missing: expected {what}"));
         }
         found
     }
@@ -327,11 +289,7 @@ impl<'r> Section<'r> {
             }
             let hint = closest(&name, &asked).map(|near| format!("; did you mean `{near}`?"));
             let message = format!("not supported, ignored{}", hint.unwrap_or_default());
-            let problem = Problem {
-                location: Some(node.location()),
-                path: node.path,
-                message,
-            };
+            let problem = Problem { location: Some(node.location()), path: node.path, message };
             node.reader.ignored.borrow_mut().push(problem);
         }
     }

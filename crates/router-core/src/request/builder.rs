@@ -30,11 +30,7 @@ pub struct ChatRequestBuilder {
 
 impl ChatRequestBuilder {
     pub(super) fn new(model: String) -> Self {
-        Self {
-            model,
-            messages: Vec::new(),
-            fields: Map::new(),
-        }
+        Self { model, messages: Vec::new(), fields: Map::new() }
     }
 
     /// Adds a system message.
@@ -77,8 +73,7 @@ impl ChatRequestBuilder {
     /// What [`ChatRequest::from_json`] refuses: a blank model, a `stream` that is no boolean.
     pub fn build(mut self) -> Result<ChatRequest, RequestError> {
         self.fields.insert("model".to_owned(), Value::String(self.model));
-        self.fields
-            .insert("messages".to_owned(), Value::Array(self.messages));
+        self.fields.insert("messages".to_owned(), Value::Array(self.messages));
         ChatRequest::from_json(Value::Object(self.fields).to_string())
     }
 }

@@ -34,43 +34,28 @@ impl Field {
 
 pub(super) fn read(body: Bytes) -> Result<ChatRequest, RequestError> {
     if u32::try_from(body.len()).is_err() {
-        return Err(RequestError::TooLarge {
-            what: "its length in bytes",
-            limit: u32::MAX as usize,
-        });
+        return Err(RequestError::TooLarge { what: "its length in bytes", limit: u32::MAX as usize });
     }
     let object: Object<'_> = match serde_json::from_slice(&body) {
         Ok(object) => object,
         Err(error) => return Err(not_an_object(&body, &error)),
     };
-    if object
-        .fields
-        .iter()
-        .any(|(name, _)| matches!(name, Cow::Owned(_)))
-    {
+    if object.fields.iter().any(|(name, _)| matches!(name, Cow::Owned(_))) {
         // A name was written with escapes. Nobody does that by hand; write the names plainly once and index that.
         return read(object.rewritten()?);
     }
     if object.fields.len() > MAX_FIELDS {
-        return Err(RequestError::TooLarge {
-            what: "its number of top-level fields",
-            limit: MAX_FIELDS,
-        });
+        return Err(RequestError::TooLarge { what: "its number of top-level fields", limit: MAX_FIELDS });
     }
     for (n, (name, _)) in object.fields.iter().enumerate() {
         if object.fields.iter().skip(n + 1).any(|(other, _)| other == name) {
-            return Err(RequestError::Duplicate {
-                field: name.clone().into_owned(),
-            });
+            return Err(RequestError::Duplicate { field: name.clone().into_owned() });
         }
     }
 
     let model: String = match object.get("model") {
         None => {
-            return Err(RequestError::Missing {
-                field: "model",
-                expected: "a string",
-            });
+            return Err(RequestError::Missing { field: "model", expected: "a string" });
         }
         Some(value) => parse("model", "a string", value)?,
     };
@@ -83,10 +68,7 @@ pub(super) fn read(body: Bytes) -> Result<ChatRequest, RequestError> {
     }
     match object.get("messages") {
         None => {
-            return Err(RequestError::Missing {
-                field: "messages",
-                expected: "an array",
-            });
+            return Err(RequestError::Missing { field: "messages", expected: "an array" });
         }
         Some(value) if !value.starts_with('[') => {
             return Err(RequestError::Wrong {
@@ -97,34 +79,19 @@ pub(super) fn read(body: Bytes) -> Result<ChatRequest, RequestError> {
         }
         Some(_) => {}
     }
-    let stream: Option<bool> = object
-        .get("stream")
-        .map(|value| parse("stream", "a boolean", value))
-        .transpose()?
-        .flatten();
-    let options: Option<StreamOptions> = object
-        .get("stream_options")
-        .map(stream_options)
-        .transpose()?
-        .flatten();
+    let stream: Option<bool> =
+        object.get("stream").map(|value| parse("stream", "a boolean", value)).transpose()?.flatten();
+    let options: Option<StreamOptions> =
+        object.get("stream_options").map(stream_options).transpose()?.flatten();
     let fields = object
         .fields
         .iter()
-        .map(|(name, value)| Field {
-            name: span(&body, name),
-            value: span(&body, value.get()),
-        })
+        .map(|(name, value)| Field { name: span(&body, name), value: span(&body, value.get()) })
         .collect();
     drop(object);
     let include_usage = options.is_some_and(|options| options.include_usage == Some(true));
     let (model, stream) = (model.into_boxed_str(), stream.unwrap_or(false));
-    Ok(ChatRequest {
-        fields,
-        model,
-        stream,
-        include_usage,
-        body,
-    })
+    Ok(ChatRequest { fields, model, stream, include_usage, body })
 }
 
 #[derive(Deserialize)]
@@ -134,17 +101,9 @@ struct StreamOptions {
 
 fn stream_options(value: &str) -> Result<Option<StreamOptions>, RequestError> {
     if value.starts_with(['{', 'n']) {
-        parse(
-            "stream_options",
-            "an object whose `include_usage` is a boolean",
-            value,
-        )
+        parse("stream_options", "an object whose `include_usage` is a boolean", value)
     } else {
-        Err(RequestError::Wrong {
-            field: "stream_options",
-            expected: "an object",
-            found: kind_of(value),
-        })
+        Err(RequestError::Wrong { field: "stream_options", expected: "an object", found: kind_of(value) })
     }
 }
 
@@ -153,18 +112,11 @@ fn parse<'a, T: Deserialize<'a>>(
     expected: &'static str,
     value: &'a str,
 ) -> Result<T, RequestError> {
-    serde_json::from_str(value).map_err(|_| RequestError::Wrong {
-        field,
-        expected,
-        found: kind_of(value),
-    })
+    serde_json::from_str(value).map_err(|_| RequestError::Wrong { field, expected, found: kind_of(value) })
 }
 
 /// Where `part`, which was borrowed from `body`, lies in it. Bodies are shorter than 4 GiB, as `read` has checked.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "offsets within a body of less than 4 GiB"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "offsets within a body of less than 4 GiB")]
 fn span(body: &[u8], part: &str) -> (u32, u32) {
     let start = part.as_ptr().addr() - body.as_ptr().addr();
     (start as u32, (start + part.len()) as u32)
@@ -185,23 +137,12 @@ fn not_an_object(body: &[u8], error: &serde_json::Error) -> RequestError {
     if let Ok(other) = serde_json::from_slice::<&RawValue>(body)
         && !other.get().starts_with('{')
     {
-        return RequestError::Wrong {
-            field: "body",
-            expected: "a JSON object",
-            found: kind_of(other.get()),
-        };
+        return RequestError::Wrong { field: "body", expected: "a JSON object", found: kind_of(other.get()) };
     }
     let (line, column) = (error.line(), error.column());
     let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(head, _)| head)
-        .to_owned();
-    RequestError::Syntax {
-        message,
-        line,
-        column,
-    }
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head).to_owned();
+    RequestError::Syntax { message, line, column }
 }
 
 /// The top-level fields of a JSON object, borrowed from its text.
@@ -211,10 +152,7 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.fields
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.get())
+        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
     }
 
     fn rewritten(&self) -> Result<Bytes, RequestError> {

@@ -86,10 +86,8 @@ impl Route {
         if kind != FallbackKind::ContextWindow || self.catalog()[from].fallbacks(kind).contains(&target) {
             return true;
         }
-        let failed = self
-            .trail
-            .last()
-            .and_then(|record| self.catalog()[record.deployment].max_input_tokens());
+        let failed =
+            self.trail.last().and_then(|record| self.catalog()[record.deployment].max_input_tokens());
         matches!((self.catalog()[target].window, failed), (Some(wider), Some(failed)) if wider > failed)
     }
 

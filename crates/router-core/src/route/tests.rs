@@ -25,20 +25,13 @@ fn deployment(name: &str) -> DeploymentConfig {
 }
 
 fn edges(kind: FallbackKind, from: &str, to: &[&str]) -> FallbackConfig {
-    FallbackConfig {
-        kind,
-        from: alias(from),
-        to: to.iter().map(|name| alias(name)).collect(),
-    }
+    FallbackConfig { kind, from: alias(from), to: to.iter().map(|name| alias(name)).collect() }
 }
 
 fn config(names: &[&str], fallbacks: &[(&str, &[&str])]) -> Config {
     Config {
         deployments: names.iter().map(|name| deployment(name)).collect(),
-        fallbacks: fallbacks
-            .iter()
-            .map(|(from, to)| edges(FallbackKind::General, from, to))
-            .collect(),
+        fallbacks: fallbacks.iter().map(|(from, to)| edges(FallbackKind::General, from, to)).collect(),
         ..Config::default()
     }
 }
@@ -67,17 +60,11 @@ struct Story {
 impl World {
     fn new(config: Config) -> Self {
         let now = Timestamp::from_millis(1_000_000_000);
-        Self {
-            fleet: fleet(config),
-            now,
-            dice: Dice::from_seed(42),
-            answers: HashMap::new(),
-        }
+        Self { fleet: fleet(config), now, dice: Dice::from_seed(42), answers: HashMap::new() }
     }
 
     fn answers(mut self, deployment: &str, answers: &[Answer]) -> Self {
-        self.answers
-            .insert(deployment.to_owned(), answers.iter().rev().copied().collect());
+        self.answers.insert(deployment.to_owned(), answers.iter().rev().copied().collect());
         self
     }
 
@@ -132,17 +119,12 @@ impl World {
 #[test]
 fn a_failed_call_is_retried_on_a_deployment_that_was_not_tried() {
     for seed in 0..50 {
-        let mut world = World::new(config(&["a1", "a2", "a3"], &[]))
-            .fails("a1", Server)
-            .fails("a2", Server);
+        let mut world = World::new(config(&["a1", "a2", "a3"], &[])).fails("a1", Server).fails("a2", Server);
         world.dice = Dice::from_seed(seed);
         let story = world.route("a");
         assert_eq!(story.end, Ok(()));
         assert_eq!(story.steps.last().unwrap(), "a3");
-        assert!(
-            story.steps.iter().all(|step| !step.starts_with('+')),
-            "no wait while others are ready"
-        );
+        assert!(story.steps.iter().all(|step| !step.starts_with('+')), "no wait while others are ready");
     }
 }
 
@@ -150,16 +132,10 @@ fn a_failed_call_is_retried_on_a_deployment_that_was_not_tried() {
 fn only_a_lone_deployment_is_waited_for_and_the_wait_grows() {
     let mut world = World::new(config(&["a1"], &[])).fails("a1", Server);
     let story = world.route("a");
-    let waits: Vec<u64> = story
-        .steps
-        .iter()
-        .filter_map(|step| step.strip_prefix('+')?.parse().ok())
-        .collect();
+    let waits: Vec<u64> =
+        story.steps.iter().filter_map(|step| step.strip_prefix('+')?.parse().ok()).collect();
     assert_eq!(story.steps.iter().filter(|step| *step == "a1").count(), 3);
-    assert!(
-        (500..=750).contains(&waits[0]) && (1000..=1500).contains(&waits[1]),
-        "{waits:?}"
-    );
+    assert!((500..=750).contains(&waits[0]) && (1000..=1500).contains(&waits[1]), "{waits:?}");
     assert_eq!(story.end, Err(RouteFailure::Attempted { retry_after: None }));
 }
 
@@ -183,12 +159,7 @@ fn a_wait_longer_than_a_caller_likes_is_an_error_that_says_when() {
     let mut world = World::new(config(&["a1"], &[])).answers("a1", &[Err((RateLimited, Some(45)))]);
     let story = world.route("a");
     assert_eq!(story.steps, ["a1"]);
-    assert_eq!(
-        story.end,
-        Err(RouteFailure::Attempted {
-            retry_after: Some(Duration::from_secs(45))
-        })
-    );
+    assert_eq!(story.end, Err(RouteFailure::Attempted { retry_after: Some(Duration::from_secs(45)) }));
 }
 
 #[test]
@@ -199,9 +170,8 @@ fn a_ready_fallback_is_better_than_a_wait() {
 
 #[test]
 fn retries_come_before_the_fallback() {
-    let mut world = World::new(config(&["a1", "a2", "b1"], &[("a", &["b"])]))
-        .fails("a1", Server)
-        .fails("a2", Timeout);
+    let mut world =
+        World::new(config(&["a1", "a2", "b1"], &[("a", &["b"])])).fails("a1", Server).fails("a2", Timeout);
     let story = world.route("a");
     assert_eq!(story.steps.len(), 4, "{story:?}");
     assert_eq!(story.steps[3], "b1");
@@ -215,10 +185,7 @@ fn a_mutual_fallback_ends_with_the_last_real_error() {
     config.settings.allowed_fails = 100;
     let mut world = both(World::new(config));
     let story = world.route("a");
-    assert!(
-        story.steps.iter().filter(|step| !step.starts_with('+')).count() <= 6,
-        "{story:?}"
-    );
+    assert!(story.steps.iter().filter(|step| !step.starts_with('+')).count() <= 6, "{story:?}");
     assert_eq!(story.steps.first().unwrap(), "a1");
     assert_eq!(story.steps.last().unwrap(), "b1");
     assert_eq!(story.end, Err(RouteFailure::Attempted { retry_after: None }));
@@ -228,12 +195,7 @@ fn a_mutual_fallback_ends_with_the_last_real_error() {
 fn fallbacks_are_followed_depth_first_and_each_alias_is_entered_once() {
     let config = config(
         &["a1", "b1", "c1", "d1"],
-        &[
-            ("a", &["b", "c"]),
-            ("b", &["d", "a"]),
-            ("c", &["a"]),
-            ("d", &["b"]),
-        ],
+        &[("a", &["b", "c"]), ("b", &["d", "a"]), ("c", &["a"]), ("d", &["b"])],
     );
     let mut world = World::new(config);
     for name in ["a1", "b1", "c1", "d1"] {
@@ -244,9 +206,8 @@ fn fallbacks_are_followed_depth_first_and_each_alias_is_entered_once() {
 
 #[test]
 fn a_refused_credential_is_not_tried_again_and_not_waited_for() {
-    let mut world = World::new(config(&["a1", "a2"], &[]))
-        .fails("a1", Authentication)
-        .fails("a2", Authentication);
+    let mut world =
+        World::new(config(&["a1", "a2"], &[])).fails("a1", Authentication).fails("a2", Authentication);
     let story = world.route("a");
     assert_eq!(story.steps.len(), 2);
     assert_eq!(story.end, Err(RouteFailure::Attempted { retry_after: None }));
@@ -275,9 +236,7 @@ fn what_one_deployment_cannot_do_another_may() {
 #[test]
 fn a_context_error_goes_to_the_context_fallback_and_cools_nobody() {
     let mut config = config(&["a1", "b1", "c1"], &[("a", &["b"])]);
-    config
-        .fallbacks
-        .push(edges(FallbackKind::ContextWindow, "a", &["c"]));
+    config.fallbacks.push(edges(FallbackKind::ContextWindow, "a", &["c"]));
     let mut world = World::new(config).fails("a1", ContextWindow);
     for _ in 0..10 {
         assert_eq!(world.calls("a"), ["a1", "c1"]);
@@ -301,9 +260,7 @@ fn without_a_context_fallback_only_a_window_known_to_be_larger_is_tried() {
 #[test]
 fn a_context_fallback_to_itself_ends() {
     let mut config = config(&["a1"], &[]);
-    config
-        .fallbacks
-        .push(edges(FallbackKind::ContextWindow, "a", &["a"]));
+    config.fallbacks.push(edges(FallbackKind::ContextWindow, "a", &["a"]));
     let mut world = World::new(config).fails("a1", ContextWindow);
     assert_eq!(world.calls("a"), ["a1"]);
 }
@@ -311,12 +268,8 @@ fn a_context_fallback_to_itself_ends() {
 #[test]
 fn a_policy_error_goes_to_the_policy_fallback_else_to_the_general_one() {
     let mut config = config(&["a1", "b1", "c1"], &[("a", &["b"]), ("c", &["b"])]);
-    config
-        .fallbacks
-        .push(edges(FallbackKind::ContentPolicy, "a", &["c"]));
-    let mut world = World::new(config)
-        .fails("a1", ContentPolicy)
-        .fails("c1", ContentPolicy);
+    config.fallbacks.push(edges(FallbackKind::ContentPolicy, "a", &["c"]));
+    let mut world = World::new(config).fails("a1", ContentPolicy).fails("c1", ContentPolicy);
     assert_eq!(world.calls("a"), ["a1", "c1", "b1"]);
 }
 
@@ -333,19 +286,12 @@ fn a_cooling_deployment_is_left_alone_until_one_probe_decides() {
     }
     world.pass(1);
     // The first probe fails and reopens at once; the second closes.
-    let probes = |world: &mut World| {
-        (0..4)
-            .map(|_| world.calls("a"))
-            .filter(|calls| calls[0] == "a1")
-            .count()
-    };
+    let probes =
+        |world: &mut World| (0..4).map(|_| world.calls("a")).filter(|calls| calls[0] == "a1").count();
     assert_eq!(probes(&mut world), 1);
     world.pass(60);
     assert!(probes(&mut world) >= 1);
-    assert_eq!(
-        world.fleet.breaker(DeploymentIndex(0), world.now),
-        BreakerState::Closed
-    );
+    assert_eq!(world.fleet.breaker(DeploymentIndex(0), world.now), BreakerState::Closed);
 }
 
 #[test]
@@ -358,14 +304,9 @@ fn while_the_probe_is_on_its_way_nobody_else_calls_the_deployment() {
     let pool = world.fleet.catalog().pool("a").unwrap();
     let start = |world: &World| Route::new(Arc::clone(&world.fleet), pool, RequestKind::Whole, world.now);
     let (mut first, mut second) = (start(&world), start(&world));
-    let Step::Attempt(probe) = first.next(world.now, &mut world.dice) else {
-        panic!("a probe is due")
-    };
+    let Step::Attempt(probe) = first.next(world.now, &mut world.dice) else { panic!("a probe is due") };
     assert!(probe.is_probe());
-    assert!(matches!(
-        second.next(world.now, &mut world.dice),
-        Step::Done(Err(RouteFailure::Cooling { .. }))
-    ));
+    assert!(matches!(second.next(world.now, &mut world.dice), Step::Done(Err(RouteFailure::Cooling { .. }))));
     drop(probe);
     let mut third = start(&world);
     assert!(
@@ -378,29 +319,20 @@ fn while_the_probe_is_on_its_way_nobody_else_calls_the_deployment() {
 fn when_everybody_cools_the_caller_hears_the_remaining_time_at_once() {
     let mut config = config(&["a1", "b1"], &[("a", &["b"])]);
     config.settings.cooldown_time = Duration::from_secs(60);
-    let mut world = World::new(config)
-        .fails("a1", Authentication)
-        .answers("b1", &[Err((RateLimited, Some(40)))]);
+    let mut world =
+        World::new(config).fails("a1", Authentication).answers("b1", &[Err((RateLimited, Some(40)))]);
     world.route("a");
     world.pass(15);
     let story = world.route("a");
     assert_eq!(story.steps, Vec::<String>::new());
     let retry_after = Duration::from_secs(25);
-    assert_eq!(
-        story.end,
-        Err(RouteFailure::Cooling {
-            retry_after,
-            cause: RateLimited
-        })
-    );
+    assert_eq!(story.end, Err(RouteFailure::Cooling { retry_after, cause: RateLimited }));
 }
 
 #[test]
 fn a_cooling_pool_is_passed_over_for_its_fallback_at_once() {
     let config = config(&["a1", "b1", "c1"], &[("a", &["b"]), ("b", &["c"])]);
-    let mut world = World::new(config)
-        .fails("a1", Authentication)
-        .fails("b1", Authentication);
+    let mut world = World::new(config).fails("a1", Authentication).fails("b1", Authentication);
     assert_eq!(world.calls("a"), ["a1", "b1", "c1"]);
     assert_eq!(world.calls("a"), ["c1"]);
 }
@@ -411,29 +343,16 @@ fn the_total_time_ends_waits_and_attempts() {
     config.settings.total_timeout = Some(Duration::from_millis(700));
     config.settings.retry_after = Duration::from_secs(1);
     let mut world = World::new(config).fails("a1", Server);
-    assert_eq!(
-        world.calls("a"),
-        ["a1"],
-        "a wait beyond the deadline is not begun"
-    );
+    assert_eq!(world.calls("a"), ["a1"], "a wait beyond the deadline is not begun");
 
     let pool = world.fleet.catalog().pool("a").unwrap();
     let mut route = Route::new(Arc::clone(&world.fleet), pool, RequestKind::Whole, world.now);
-    let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else {
-        panic!("an attempt is due")
-    };
-    assert_eq!(
-        attempt.timeout(),
-        Duration::from_millis(700),
-        "an attempt gets what is left"
-    );
+    let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else { panic!("an attempt is due") };
+    assert_eq!(attempt.timeout(), Duration::from_millis(700), "an attempt gets what is left");
     world.pass(1);
     route.record(attempt, Err(ProviderError::new(Timeout, "")), world.now);
     let end = route.next(world.now, &mut world.dice);
-    assert!(
-        matches!(end, Step::Done(Err(RouteFailure::DeadlineExceeded))),
-        "{end:?}"
-    );
+    assert!(matches!(end, Step::Done(Err(RouteFailure::DeadlineExceeded))), "{end:?}");
 }
 
 #[test]
@@ -446,10 +365,7 @@ fn traffic_follows_the_shares_exactly_over_each_round() {
     for _ in 0..400 {
         *counts.entry(world.calls("a")[0].clone()).or_default() += 1;
     }
-    assert_eq!(
-        counts,
-        HashMap::from([("a1".to_owned(), 300), ("a2".to_owned(), 100)])
-    );
+    assert_eq!(counts, HashMap::from([("a1".to_owned(), 300), ("a2".to_owned(), 100)]));
 }
 
 #[test]
@@ -459,9 +375,8 @@ fn a_burst_spreads_evenly_in_an_order_that_the_dice_decide() {
             let fleet = fleet(config(&["a1", "a2", "a3"], &[]));
             let pool = fleet.catalog().pool("a").unwrap();
             let (now, mut dice) = (Timestamp::from_millis(5), Dice::from_seed(seed));
-            let mut routes: Vec<Route> = (0..60)
-                .map(|_| Route::new(Arc::clone(&fleet), pool, RequestKind::Stream, now))
-                .collect();
+            let mut routes: Vec<Route> =
+                (0..60).map(|_| Route::new(Arc::clone(&fleet), pool, RequestKind::Stream, now)).collect();
             let attempts: Vec<Attempt> = routes
                 .iter_mut()
                 .map(|route| match route.next(now, &mut dice) {
@@ -472,16 +387,9 @@ fn a_burst_spreads_evenly_in_an_order_that_the_dice_decide() {
             for n in 0..3 {
                 assert_eq!(fleet.in_flight(DeploymentIndex(n)), 20);
             }
-            let order = attempts
-                .iter()
-                .map(|attempt| attempt.deployment().get())
-                .collect();
+            let order = attempts.iter().map(|attempt| attempt.deployment().get()).collect();
             drop(attempts);
-            assert_eq!(
-                fleet.in_flight(DeploymentIndex(0)),
-                0,
-                "a dropped attempt is not in flight"
-            );
+            assert_eq!(fleet.in_flight(DeploymentIndex(0)), 0, "a dropped attempt is not in flight");
             order
         })
         .collect();
@@ -507,11 +415,7 @@ fn a_peers_finding_cools_the_same_deployment_here() {
     let mut world = World::new(config(&["a1", "a2"], &[]));
     let until = world.now + Duration::from_secs(10);
     let deployment = DeploymentId::try_from("a1").unwrap();
-    world.fleet.apply(&HealthChange::Cooled {
-        deployment,
-        until,
-        cause: Server,
-    });
+    world.fleet.apply(&HealthChange::Cooled { deployment, until, cause: Server });
     for _ in 0..10 {
         assert_eq!(world.calls("a"), ["a2"]);
     }
@@ -522,9 +426,7 @@ fn a_peers_finding_cools_the_same_deployment_here() {
 #[test]
 fn the_same_seed_makes_the_same_decisions() {
     let story = |seed| {
-        let mut world = World::new(config(&["a1", "a2", "a3"], &[]))
-            .fails("a1", Server)
-            .fails("a2", Server);
+        let mut world = World::new(config(&["a1", "a2", "a3"], &[])).fails("a1", Server).fails("a2", Server);
         world.dice = Dice::from_seed(seed);
         (0..10).map(|_| world.calls("a")).collect::<Vec<_>>()
     };
@@ -558,11 +460,7 @@ fn any_kind() -> impl Strategy<Value = ProviderErrorKind> {
 
 fn any_config() -> impl Strategy<Value = Config> {
     const POOLS: usize = 5;
-    let kinds = [
-        FallbackKind::General,
-        FallbackKind::ContextWindow,
-        FallbackKind::ContentPolicy,
-    ];
+    let kinds = [FallbackKind::General, FallbackKind::ContextWindow, FallbackKind::ContentPolicy];
     let name = |pool: usize| alias(&format!("pool-{pool}"));
     let members = prop::collection::vec((0..3_u32, any::<bool>()), POOLS);
     let edges = prop::collection::vec((0..POOLS, prop::sample::select(kinds.to_vec()), 0..POOLS), 0..14);
@@ -581,11 +479,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             deployments: deployments.collect(),
             fallbacks: edges
                 .into_iter()
-                .map(|(from, kind, to)| FallbackConfig {
-                    kind,
-                    from: name(from),
-                    to: vec![name(to)],
-                })
+                .map(|(from, kind, to)| FallbackConfig { kind, from: name(from), to: vec![name(to)] })
                 .collect(),
             pools: overrides
                 .into_iter()
@@ -619,20 +513,8 @@ struct Event {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let failure = (any_kind(), prop::option::of(0..400_u64));
-    (
-        0..4_usize,
-        0..5_usize,
-        prop::option::weighted(0.8, failure),
-        0..20_000_u64,
-        prop::bool::weighted(0.05),
-    )
-        .prop_map(|(route, pool, outcome, pause, cancel)| Event {
-            route,
-            pool,
-            outcome,
-            pause,
-            cancel,
-        })
+    (0..4_usize, 0..5_usize, prop::option::weighted(0.8, failure), 0..20_000_u64, prop::bool::weighted(0.05))
+        .prop_map(|(route, pool, outcome, pause, cancel)| Event { route, pool, outcome, pause, cancel })
 }
 
 /// One of several routes under way at the same time.

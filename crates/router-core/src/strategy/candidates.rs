@@ -30,13 +30,7 @@ impl<'a> Candidates<'a> {
     pub(crate) fn new(fleet: &'a Fleet, pool: &'a Pool, floor: u64, eligible: &'a Eligible) -> Option<Self> {
         let index = *pool.members().get(eligible.iter().next()?)?;
         let first = Candidate::new(fleet, index, floor);
-        Some(Self {
-            fleet,
-            pool,
-            floor,
-            eligible,
-            first,
-        })
+        Some(Self { fleet, pool, floor, eligible, first })
     }
 
     /// Returns every candidate, in the order of the configuration.
@@ -70,12 +64,7 @@ impl<'a> Candidates<'a> {
 
 impl<'a> Candidate<'a> {
     fn new(fleet: &'a Fleet, index: DeploymentIndex, floor: u64) -> Self {
-        Self {
-            index,
-            deployment: &fleet.catalog()[index],
-            live: fleet.live(index),
-            floor,
-        }
+        Self { index, deployment: &fleet.catalog()[index], live: fleet.live(index), floor }
     }
 
     /// Returns what the configuration says of it.

@@ -1,0 +1,77 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Routes LLM requests over pools of deployments, behind an OpenAI-compatible API.
+#[derive(Debug, Parser)]
+#[command(name = "llm-router", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to log: a level (`info`), or levels by target (`info,router_telemetry=debug`).
+    #[arg(long, global = true, default_value = "info", value_name = "LEVELS")]
+    pub(crate) log: String,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the OpenAI API over the pools of a config file.
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Simulate an OpenAI and Anthropic provider, to rehearse failures with.
+    #[command(after_help = MOCK_HELP)]
+    Mock(MockArgs),
+}
+
+const SERVE_HELP: &str = "\
+Without --config, the pools `fast` and `capable` are made of the providers whose keys are in the environment \
+(OPENAI_API_KEY, ANTHROPIC_API_KEY). Without keys either, built-in simulated providers answer.
+
+  llm-router serve --config config.yaml
+  curl http://127.0.0.1:4000/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{\"model\": \"fast\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A LiteLLM-style config.yaml.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, short, default_value_t = 4000)]
+    pub(crate) port: u16,
+
+    /// How long requests under way may take to end after SIGTERM, in seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) drain: u64,
+}
+
+const MOCK_HELP: &str = "\
+It answers as OpenAI at http://127.0.0.1:PORT/v1 and as Anthropic at http://127.0.0.1:PORT; put these into `api_base`. \
+Paths that begin with a name are upstreams of their own, each with its own behaviour: http://127.0.0.1:PORT/primary/v1.
+
+Make one misbehave while it runs:
+
+  llm-router mock --port 4100
+  curl -X PUT http://127.0.0.1:4100/mock/upstreams/primary -H 'content-type: application/json' \\
+    -d '{\"latency_ms\": 200, \"fault\": {\"kind\": \"status\", \"code\": 503}, \"fault_rate\": 0.3}'
+  curl http://127.0.0.1:4100/mock/upstreams";
+
+#[derive(Debug, Args)]
+pub(crate) struct MockArgs {
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, short, default_value_t = 4100)]
+    pub(crate) port: u16,
+
+    /// How each upstream behaves at first, as JSON; see docs/mock.md for the fields.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) behaviour: Option<String>,
+}

@@ -1,0 +1,42 @@
+//! The `llm-router` binary.
+
+mod cli;
+mod logs;
+mod mock;
+mod serve;
+mod sources;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use llm_router::{BuildError, ConfigFileError};
+
+use crate::cli::{Cli, Command};
+
+/// The configuration is wrong; nothing was started.
+const EXIT_CONFIG: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = logs::init(&cli.log) {
+        return fail(&error);
+    }
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Mock(args) => mock::run(args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let is_config =
+        error.downcast_ref::<ConfigFileError>().is_some() || error.downcast_ref::<BuildError>().is_some();
+    // Nobody is left to tell if stderr is gone.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })
+}

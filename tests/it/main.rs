@@ -1,0 +1,15 @@
+//! Whole-system tests.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+mod bad_input;
+mod engine;
+mod gateway;
+mod router_settings;
+mod secrets;
+mod sharing;

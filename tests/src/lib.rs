@@ -1,0 +1,11 @@
+//! Parts that the whole-system tests share: scripted providers, a gateway in this process, an observer that listens.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+
+mod gateway;
+mod recorder;
+mod scripted;
+
+pub use self::gateway::Gateway;
+pub use self::recorder::Recorder;
+pub use self::scripted::{Act, ScriptedProvider};
