@@ -21,7 +21,7 @@ mod stream;
 mod suggest;
 
 pub use router_core::{
-    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Event, Observer,
+    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit, Event, Observer,
     Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy, Usage,
 };
 

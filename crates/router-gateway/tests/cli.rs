@@ -1,0 +1,148 @@
+//! The binary, as a person or a supervisor runs it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The binary, without any provider key in its environment.
+fn llm_router(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llm-router"));
+    command.args(arguments).env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = llm_router(arguments).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// A process that is killed when the test ends.
+struct Running {
+    child: Child,
+    said: Vec<String>,
+}
+
+impl Running {
+    /// Starts and reads what it says until `last` stands in a line.
+    fn start(mut command: Command, last: &str) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.contains(last)) {
+            let mut line = String::new();
+            if out.read_line(&mut line).unwrap() == 0 {
+                let mut error = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+                panic!("ended after {said:?}: {error}");
+            }
+            said.push(line);
+        }
+        Self { child, said }
+    }
+
+    fn base(&self) -> String {
+        let line = self.said.iter().find(|line| line.contains("http://")).unwrap();
+        line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned()
+    }
+
+    fn terminate(&mut self) -> Option<i32> {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(arguments: &[&str]) -> Running {
+    Running::start(llm_router(&[&["serve", "--port", "0"], arguments].concat()), "-d '{")
+}
+
+async fn ask(base: &str, stream: bool) -> String {
+    let body = format!(r#"{{"model":"fast","stream":{stream},"messages":[{{"role":"user","content":"Hello!"}}]}}"#);
+    let url = format!("{base}/v1/chat/completions");
+    let response = reqwest::Client::new().post(url).body(body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn on_a_bare_machine_it_serves_simulated_answers_and_says_so() {
+    let gateway = serve(&[]);
+    let said = gateway.said.concat();
+    assert!(said.contains("SIMULATED") && said.contains("models: fast, capable"), "{said}");
+    assert!(ask(&gateway.base(), false).await.contains("chat.completion"));
+    assert!(ask(&gateway.base(), true).await.ends_with("data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn with_provider_keys_it_makes_the_pools_of_those_providers() {
+    let mut command = llm_router(&["serve", "--port", "0"]);
+    command.env("ANTHROPIC_API_KEY", "sk-ant-test");
+    let gateway = Running::start(command, "-d '{");
+    let said = gateway.said.concat();
+    assert!(said.contains("from the environment (ANTHROPIC_API_KEY)"), "{said}");
+    assert!(!said.contains("SIMULATED") && !said.contains("sk-ant-test"), "{said}");
+}
+
+#[tokio::test]
+async fn it_routes_by_a_config_file_and_ends_cleanly_on_sigterm() {
+    let mock = Running::start(llm_router(&["mock", "--port", "0"]), "behaviour");
+    let folder = std::env::temp_dir().join(format!("llm-router-cli-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("config.yaml");
+    let base = mock.base();
+    let text = format!("model_list:\n  - model_name: fast\n    litellm_params: {{ model: gpt-4o-mini, api_base: '{base}' }}\n");
+    std::fs::write(&config, text).unwrap();
+    let mut gateway = serve(&["--config", config.to_str().unwrap()]);
+    assert!(ask(&gateway.base(), false).await.contains("Hello!"));
+
+    let url = format!("{}/health/readiness", gateway.base());
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    let began = Instant::now();
+    assert_eq!(gateway.terminate(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "an idle connection does not hold it");
+    assert!(reqwest::get(&url).await.is_err());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_wrong_config_ends_with_code_2_and_names_the_place() {
+    let (code, said) = run(&["serve", "--config", "/nonexistent/config.yaml"]);
+    assert_eq!(code, Some(2));
+    assert!(said.starts_with("error: /nonexistent/config.yaml: cannot be read: "), "{said}");
+
+    let file = std::env::temp_dir().join(format!("llm-router-wrong-{}.yaml", std::process::id()));
+    let text = "model_list:\n  - model_name: fast\n    litellm_params: { model: nobody/gpt, api_key: sk-secret-1 }\n";
+    std::fs::write(&file, text).unwrap();
+    let (code, said) = run(&["serve", "--config", file.to_str().unwrap()]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(code, Some(2));
+    assert!(said.contains(":3:30: model_list[0].litellm_params.model: unknown provider `nobody`"), "{said}");
+    assert!(!said.contains("sk-secret-1"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_that_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, said) = run(&["serve", "--port", &port]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+}
+
+#[test]
+fn a_wrong_behaviour_or_log_level_is_an_error_that_says_so() {
+    let (code, said) = run(&["mock", "--port", "0", "--behaviour", r#"{"latency": 3}"#]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--behaviour") && said.contains("unknown field `latency`"), "{said}");
+    let (code, said) = run(&["--log", "loud", "mock", "--port", "0"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--log loud"), "{said}");
+}
