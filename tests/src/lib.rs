@@ -1,6 +1,11 @@
 //! Parts that the whole-system tests share: scripted providers, a gateway in this process, an observer that listens.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
 
 mod gateway;
 mod recorder;

@@ -16,7 +16,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let router = Router::builder()
         .deployment(Deployment::new("fast", "openai/gpt-4o-mini").api_base(openai.openai_base()))
-        .deployment(Deployment::new("capable", "anthropic/claude-sonnet-4-6").api_base(anthropic.anthropic_base()))
+        .deployment(
+            Deployment::new("capable", "anthropic/claude-sonnet-4-6").api_base(anthropic.anthropic_base()),
+        )
         .fallbacks("fast", ["capable"])
         .build()?;
 

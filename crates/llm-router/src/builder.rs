@@ -39,7 +39,7 @@ use crate::router::{Parts, Router, first_seed};
 pub struct RouterBuilder {
     deployments: Vec<Deployment>,
     fallbacks: Vec<(FallbackKind, String, Vec<String>)>,
-    pools: Vec<(String, Option<Arc<dyn Strategy>>, Option<u32>)>,
+    pools: Vec<(String, PoolSettings)>,
     settings: Settings,
     observers: Vec<Arc<dyn Observer>>,
     state_store: Option<Arc<dyn StateStore>>,
@@ -119,7 +119,7 @@ impl Deployment {
     }
 
     /// Adds a header to every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
         self.endpoint = self.endpoint.with_header(name, value);
         self
     }
@@ -179,6 +179,33 @@ impl Deployment {
     }
 }
 
+/// Settings of one pool that differ from the router's.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct PoolSettings {
+    routing_strategy: Option<Arc<dyn Strategy>>,
+    num_retries: Option<u32>,
+}
+
+impl PoolSettings {
+    /// Starts with everything as the router has it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how the pool chooses.
+    pub fn routing_strategy(mut self, strategy: Arc<dyn Strategy>) -> Self {
+        self.routing_strategy = Some(strategy);
+        self
+    }
+
+    /// Sets the further attempts in the pool after its first one.
+    pub const fn num_retries(mut self, retries: u32) -> Self {
+        self.num_retries = Some(retries);
+        self
+    }
+}
+
 /// Returns the strategy of this name, or the names there are.
 pub(crate) fn strategy_named(name: &str) -> Result<Arc<dyn Strategy>, String> {
     let known: [Arc<dyn Strategy>; 1] = [Arc::new(SimpleShuffle)];
@@ -230,14 +257,9 @@ impl RouterBuilder {
         self
     }
 
-    /// Overrides the strategy and the number of retries of one pool.
-    pub fn pool(
-        mut self,
-        alias: impl Into<String>,
-        routing_strategy: Option<Arc<dyn Strategy>>,
-        num_retries: Option<u32>,
-    ) -> Self {
-        self.pools.push((alias.into(), routing_strategy, num_retries));
+    /// Overrides settings for one pool.
+    pub fn pool(mut self, alias: impl Into<String>, settings: PoolSettings) -> Self {
+        self.pools.push((alias.into(), settings));
         self
     }
 
@@ -343,9 +365,10 @@ impl RouterBuilder {
             Some(FallbackConfig { kind: *kind, from, to })
         });
         let fallbacks: Vec<FallbackConfig> = fallbacks.collect();
-        let pools = self.pools.iter().enumerate().filter_map(|(n, (name, strategy, retries))| {
+        let pools = self.pools.iter().enumerate().filter_map(|(n, (name, settings))| {
             let alias = problems.or(Place::Pool(n), alias(name))?;
-            Some(PoolConfig { alias, routing_strategy: strategy.clone(), num_retries: *retries })
+            let PoolSettings { routing_strategy, num_retries } = settings.clone();
+            Some(PoolConfig { alias, routing_strategy, num_retries })
         });
         let pools: Vec<PoolConfig> = pools.collect();
         let classifier = match &self.classifier {

@@ -21,11 +21,11 @@ mod stream;
 mod suggest;
 
 pub use router_core::{
-    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit, Event, Observer,
-    Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy, Usage,
+    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit, Event,
+    Observer, Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy, Usage,
 };
 
-pub use self::builder::{BuildError, Deployment, RouterBuilder};
+pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
 pub use self::clock::SystemClock;
 pub use self::config::{ConfigFile, ConfigFileError, Location, Problem};
 pub use self::error::RouteError;

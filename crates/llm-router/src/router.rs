@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 
 use router_core::{
     Alias, ChatRequest, Classifier, Clock, Fleet, HealthChange, HealthListener, Observer, PoolIndex,

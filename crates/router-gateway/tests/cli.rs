@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The binary, without any provider key in its environment.
@@ -13,9 +13,22 @@ fn llm_router(arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs to the end, which has to come by itself and soon.
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stderr, .. } = llm_router(arguments).output().unwrap();
-    (status.code(), String::from_utf8(stderr).unwrap())
+    let mut child = llm_router(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (done, ended) = std::sync::mpsc::channel();
+    let process = child.id().to_string();
+    let watchdog = std::thread::spawn(move || {
+        if ended.recv_timeout(Duration::from_secs(20)).is_err() {
+            let _ = Command::new("kill").args(["-9", &process]).status();
+        }
+    });
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let code = child.wait().unwrap().code();
+    done.send(()).unwrap();
+    watchdog.join().unwrap();
+    (code, said)
 }
 
 /// A process that is killed when the test ends.
@@ -65,7 +78,8 @@ fn serve(arguments: &[&str]) -> Running {
 }
 
 async fn ask(base: &str, stream: bool) -> String {
-    let body = format!(r#"{{"model":"fast","stream":{stream},"messages":[{{"role":"user","content":"Hello!"}}]}}"#);
+    let body =
+        format!(r#"{{"model":"fast","stream":{stream},"messages":[{{"role":"user","content":"Hello!"}}]}}"#);
     let url = format!("{base}/v1/chat/completions");
     let response = reqwest::Client::new().post(url).body(body).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -98,7 +112,9 @@ async fn it_routes_by_a_config_file_and_ends_cleanly_on_sigterm() {
     std::fs::create_dir_all(&folder).unwrap();
     let config = folder.join("config.yaml");
     let base = mock.base();
-    let text = format!("model_list:\n  - model_name: fast\n    litellm_params: {{ model: gpt-4o-mini, api_base: '{base}' }}\n");
+    let text = format!(
+        "model_list:\n  - model_name: fast\n    litellm_params: {{ model: gpt-4o-mini, api_base: '{base}' }}\n"
+    );
     std::fs::write(&config, text).unwrap();
     let mut gateway = serve(&["--config", config.to_str().unwrap()]);
     assert!(ask(&gateway.base(), false).await.contains("Hello!"));

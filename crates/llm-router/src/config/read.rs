@@ -4,7 +4,7 @@ use router_core::{FallbackKind, Place};
 
 use super::yaml::{Environment, Node, Reader, Section};
 use super::{ConfigFile, ConfigFileError};
-use crate::builder::{Deployment, RouterBuilder, strategy_named};
+use crate::builder::{Deployment, PoolSettings, RouterBuilder, strategy_named};
 
 pub(super) fn read(
     text: &str,
@@ -20,7 +20,7 @@ pub(super) fn read(
             environment_variables(&reader, &variables);
         }
         if let Some(list) = root.require("model_list", "a list of deployments") {
-            builder.at(Place::Deployments, &list.path().to_owned(), list.location());
+            builder.at(Place::Deployments, list.path(), list.location());
             for (n, entry) in list.list().into_iter().enumerate() {
                 if let Some(deployment) = deployment(&mut builder, n, &entry) {
                     builder = builder.deployment(deployment);
@@ -85,7 +85,7 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     if let Some(headers) = params.get("extra_headers") {
         place("extra_headers", &headers);
         for (name, value) in headers.entries() {
-            deployment = deployment.header(name, value.string()?);
+            deployment = deployment.header(name, value.secret()?);
         }
     }
     if let Some(info) = section.get("model_info") {
@@ -134,8 +134,14 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
         for (alias, node) in pools.entries() {
             let Some(pool) = node.section() else { continue };
             builder.at(Place::Pool(builder.pool_count()), node.path(), node.location());
-            let retries = pool.get("num_retries").and_then(|node| node.count());
-            builder = builder.pool(alias, strategy(&pool), retries);
+            let mut settings = PoolSettings::new();
+            if let Some(strategy) = strategy(&pool) {
+                settings = settings.routing_strategy(strategy);
+            }
+            if let Some(retries) = pool.get("num_retries").and_then(|node| node.count()) {
+                settings = settings.num_retries(retries);
+            }
+            builder = builder.pool(alias, settings);
             pool.finish();
         }
     }

@@ -133,7 +133,7 @@ impl<'r> Node<'r> {
     }
 
     /// Reads a mapping whose keys are names that the user chose.
-    pub(super) fn entries(&self) -> Vec<(String, Node<'r>)> {
+    pub(super) fn entries(&self) -> Vec<(String, Self)> {
         let YamlData::Mapping(mapping) = &self.yaml.data else {
             self.expected::<()>("a mapping");
             return Vec::new();
@@ -149,7 +149,7 @@ impl<'r> Node<'r> {
         mapping.iter().filter_map(entry).collect()
     }
 
-    pub(super) fn list(&self) -> Vec<Node<'r>> {
+    pub(super) fn list(&self) -> Vec<Self> {
         let YamlData::Sequence(items) = &self.yaml.data else {
             self.expected::<()>("a list");
             return Vec::new();
@@ -163,7 +163,7 @@ impl<'r> Node<'r> {
         items.iter().enumerate().map(item).collect()
     }
 
-    fn child(&self, name: &str, key: &MarkedYaml<'_>, yaml: &'r MarkedYaml<'r>) -> Node<'r> {
+    fn child(&self, name: &str, key: &MarkedYaml<'_>, yaml: &'r MarkedYaml<'r>) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         let key = Some((key.span.start.line(), key.span.start.col() + 1));
         Node { reader: self.reader, path, yaml, key }
