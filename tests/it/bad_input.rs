@@ -59,7 +59,7 @@ fn every_configuration_mistake_is_named_with_file_line_and_key() {
     );
     check(
         "model_list:\n  - model_name: fast\n    litellm_params: { model: gpt-4o, api_key: k, timeout: 0 }\n",
-        &["config.yaml:3:59: model_list[0].litellm_params.timeout: a timeout of 0 lets no attempt succeed"],
+        &["config.yaml:3:59: model_list[0].litellm_params.timeout: a limit of 0 lets no request succeed"],
     );
 }
 

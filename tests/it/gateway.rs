@@ -202,7 +202,7 @@ async fn errors_have_openais_shape_and_the_providers_meaning() {
     };
     check(Fault::ContextWindow, 400, "context_length_exceeded").await;
     check(Fault::ContentFilter, 400, "content_filter").await;
-    check(Fault::status(400), 400, "invalid_value").await;
+    check(Fault::status(400), 400, "invalid_request_error").await;
     // It cools from here on.
     check(Fault::InsufficientQuota, 429, "insufficient_quota").await;
     check(Fault::status(500), 503, "all_deployments_cooling").await;

@@ -342,14 +342,8 @@ fn resolve_deployments(
         deployments.into_iter().zip(strides).zip(ids).enumerate().map(|(n, ((config, stride), id))| {
             let timeout = config.timeout.unwrap_or(settings.timeout);
             let stream_timeout = config.stream_timeout.or(settings.stream_timeout).unwrap_or(timeout);
-            for (span, setting) in [(timeout, "timeout"), (stream_timeout, "stream_timeout")] {
-                if span.is_zero() {
-                    problems.add(
-                        Place::Deployment(n, setting),
-                        "a timeout of 0 lets no attempt succeed".to_owned(),
-                    );
-                }
-            }
+            problems.check_span(config.timeout, Place::Deployment(n, "timeout"));
+            problems.check_span(config.stream_timeout, Place::Deployment(n, "stream_timeout"));
             Deployment {
                 id,
                 provider: config.provider.into(),
@@ -461,8 +455,14 @@ impl Problems {
     }
 
     fn check_settings(&mut self, settings: &Settings) {
-        if settings.total_timeout.is_some_and(|span| span.is_zero()) {
-            self.add(Place::Setting("total_timeout"), "a limit of 0 lets no request succeed".to_owned());
+        self.check_span(Some(settings.timeout), Place::Setting("timeout"));
+        self.check_span(settings.stream_timeout, Place::Setting("stream_timeout"));
+        self.check_span(settings.total_timeout, Place::Setting("total_timeout"));
+    }
+
+    fn check_span(&mut self, limit: Option<Duration>, place: Place) {
+        if limit.is_some_and(|limit| limit.is_zero()) {
+            self.add(place, "a limit of 0 lets no request succeed".to_owned());
         }
     }
 }
@@ -516,7 +516,7 @@ mod tests {
             "fallbacks[0]: there is no alias `slow`: known are fast",
             "fallbacks[1][1]: there is no alias `capabel`: known are fast",
             "deployments[0].weight: a weight is a number that is not negative",
-            "deployments[0].timeout: a timeout of 0 lets no attempt succeed",
+            "deployments[0].timeout: a limit of 0 lets no request succeed",
         ] {
             assert!(lines.contains(expected), "{lines}");
         }
