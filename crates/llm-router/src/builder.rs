@@ -79,7 +79,7 @@ struct Limits {
 
 impl Deployment {
     /// Puts `model` into the pool of `alias`. The text before the first slash of the model names the provider; without a
-    /// slash it is OpenAI's. Where no key is given, the provider's usual environment variable is read when the router is built.
+    /// slash it is OpenAI's, or Anthropic's when it begins with `claude-`. Where no key is given, the provider's usual environment variable is read when the router is built.
     pub fn new(alias: impl Into<String>, model: impl Into<String>) -> Self {
         let endpoint = Endpoint::new(model.into());
         Self { alias: alias.into(), endpoint, provider: None, limits: Limits::default() }

@@ -1,0 +1,10 @@
+//! Recorded traffic against the protocols: what real services sent is read as what it means.
+//!
+//! Each expectation is computed here from the recorded JSON by a path of its own, never by the code under test.
+
+mod arbitrary;
+mod errors;
+mod exchange;
+mod replies;
+mod requests;
+mod streams;

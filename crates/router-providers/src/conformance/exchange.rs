@@ -1,0 +1,141 @@
+//! Recorded exchanges, and how to replay them.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use router_core::{Chunk, ProviderError};
+use serde_json::Value;
+
+use crate::anthropic::Anthropic;
+use crate::openai::OpenAi;
+use crate::protocol::{Progress, Protocol, WireReply};
+
+pub(super) struct Exchange {
+    pub(super) name: String,
+    pub(super) provider: String,
+    pub(super) kind: String,
+    pub(super) request: Value,
+    pub(super) response: Value,
+    pub(super) protocol: &'static dyn Protocol,
+}
+
+impl Exchange {
+    /// Returns all recorded exchanges of a family.
+    pub(super) fn all(family: &str) -> Vec<Self> {
+        let mut all = Vec::new();
+        for folder in folders(&directory()) {
+            for path in folders(&folder) {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if !name.ends_with(".json") {
+                    continue;
+                }
+                let exchange: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+                if exchange["family"] == family {
+                    all.push(Self::new(name, &exchange));
+                }
+            }
+        }
+        assert!(all.len() > 30, "only {} fixtures of {family}", all.len());
+        all
+    }
+
+    fn new(name: String, exchange: &Value) -> Self {
+        let text = |member: &str| exchange[member].as_str().unwrap().to_owned();
+        Self {
+            name: format!("{}/{name}", text("provider")),
+            provider: text("provider"),
+            kind: text("kind"),
+            request: exchange["request"]["body"].clone(),
+            response: exchange["response"].clone(),
+            protocol: protocol(&text("family")),
+        }
+    }
+
+    /// Returns one recorded exchange with Anthropic, by a part of its name.
+    pub(super) fn named(part: &str) -> Self {
+        let mut found = Self::all("anthropic_messages");
+        found.retain(|exchange| exchange.name.contains(part));
+        assert_eq!(found.len(), 1, "{part}");
+        found.remove(0)
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.response["sse"].is_string()
+    }
+
+    pub(super) fn sse(&self) -> Bytes {
+        self.response["sse"].as_str().unwrap().to_owned().into()
+    }
+
+    pub(super) fn headers(&self) -> HeaderMap {
+        let headers = self.response["headers"].as_object().cloned().unwrap_or_default();
+        let header = |(name, value): (&String, &Value)| {
+            (HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value.as_str().unwrap()).unwrap())
+        };
+        headers.iter().map(header).collect()
+    }
+
+    /// Returns the reply as the driver hands it over.
+    pub(super) fn reply(&self) -> WireReply {
+        let body = match (&self.response["body"], &self.response["text"]) {
+            (Value::Null, Value::String(text)) => text.clone(),
+            (body, _) => body.to_string(),
+        };
+        let status = u16::try_from(self.response["status"].as_u64().unwrap()).unwrap();
+        WireReply {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: self.headers(),
+            body: body.into(),
+        }
+    }
+
+    /// Returns the JSON of each `data:` line; every recorded event has just one.
+    pub(super) fn events(&self) -> Vec<String> {
+        let sse = self.response["sse"].as_str().unwrap();
+        let data = sse.lines().filter_map(|line| line.strip_prefix("data:"));
+        data.map(|data| data.trim().to_owned()).collect()
+    }
+}
+
+pub(super) fn protocol(family: &str) -> &'static dyn Protocol {
+    match family {
+        "anthropic_messages" => &Anthropic,
+        _ => &OpenAi,
+    }
+}
+
+/// Decodes a stream that the network cut into these pieces.
+pub(super) fn replay(
+    protocol: &dyn Protocol,
+    headers: &HeaderMap,
+    pieces: impl IntoIterator<Item = Bytes>,
+) -> (VecDeque<Chunk>, Result<(), ProviderError>) {
+    let mut decoder = protocol.stream_decoder(headers);
+    let mut chunks = VecDeque::new();
+    for piece in pieces {
+        match decoder.push(piece, &mut chunks) {
+            Ok(Progress::Open) => {}
+            Ok(Progress::Ended) => return (chunks, Ok(())),
+            Err(error) => return (chunks, Err(error)),
+        }
+    }
+    let result = decoder.finish(&mut chunks);
+    (chunks, result)
+}
+
+/// Returns the fixtures' directory.
+pub(super) fn directory() -> PathBuf {
+    match std::env::var_os("PROVIDER_FIXTURES") {
+        Some(directory) => directory.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
+    }
+}
+
+fn folders(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}

@@ -1,0 +1,143 @@
+//! What to call, and with which credential.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+/// One provider's model with the credential and address to call it.
+///
+/// ```
+/// use router_providers::Endpoint;
+///
+/// let endpoint = Endpoint::new("anthropic/claude-sonnet-4-5")
+///     .with_api_key("sk-ant-secret")
+///     .with_header("anthropic-beta", "context-1m-2025-08-07");
+/// assert!(!format!("{endpoint:?}").contains("secret"));
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+#[must_use]
+pub struct Endpoint {
+    /// The model: `provider/model`, or a bare name for OpenAI's and, with `claude-`, Anthropic's. Only the text before the first `/` names a provider.
+    pub model: String,
+    /// The provider, when the model string does not say it; it wins over a prefix.
+    pub custom_llm_provider: Option<String>,
+    /// The credential; without one, no credential is sent.
+    pub api_key: Option<SecretString>,
+    /// The base URL, instead of the provider's own.
+    pub api_base: Option<String>,
+    /// The organization to bill, at providers that know organizations.
+    pub organization: Option<String>,
+    /// Further headers, which also replace those of the provider's format. Their values count as credentials.
+    pub headers: Vec<(String, SecretString)>,
+}
+
+impl Endpoint {
+    /// Returns an endpoint for this model string at its provider's own address, without a credential.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            custom_llm_provider: None,
+            api_key: None,
+            api_base: None,
+            organization: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Names the provider, so that the whole model string is the model's name.
+    pub fn with_custom_llm_provider(mut self, provider: impl Into<String>) -> Self {
+        self.custom_llm_provider = Some(provider.into());
+        self
+    }
+
+    /// Sets the credential.
+    pub fn with_api_key(mut self, key: impl Into<SecretString>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sets the base URL.
+    pub fn with_api_base(mut self, base: impl Into<String>) -> Self {
+        self.api_base = Some(base.into());
+        self
+    }
+
+    /// Sets the organization to bill.
+    pub fn with_organization(mut self, organization: impl Into<String>) -> Self {
+        self.organization = Some(organization.into());
+        self
+    }
+
+    /// Adds a header to each request.
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Shows which headers there are, never a credential; of the base URL nothing but that it is set, for it may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Endpoint")
+            .field("model", &self.model)
+            .field("custom_llm_provider", &self.custom_llm_provider)
+            .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
+            .field("api_base", &self.api_base.as_ref().map(|_| "[set]"))
+            .field("organization", &self.organization)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
+/// An endpoint that cannot be called as it stands. No message shows a credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// The provider is not one of those in the registry.
+    #[error(
+        "unknown provider `{provider}`{}; known are {known}; for a service that speaks OpenAI's format write \
+         `openai/<model>` and set `api_base`",
+        .suggestion.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+    )]
+    UnknownProvider {
+        /// The name that was not found.
+        provider: String,
+        /// A known name that is spelled nearly the same.
+        suggestion: Option<&'static str>,
+        /// All known names.
+        known: String,
+    },
+    /// The model string names a provider and no model, or nothing at all.
+    #[error("`{model}` names no model: expected `<provider>/<model>`")]
+    BlankModel {
+        /// The model string.
+        model: String,
+    },
+    /// The base URL cannot be used.
+    #[error("`api_base` is wrong: {problem}; expected something like `https://host/v1`")]
+    ApiBase {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A header cannot be sent.
+    #[error("header `{name}` {problem}")]
+    Header {
+        /// The header's name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The key holds characters that no header can carry, such as a line break.
+    #[error("the API key holds characters that cannot be sent in a header, such as a line break")]
+    ApiKey,
+    /// A setting means nothing to this provider.
+    #[error("`{setting}` means nothing to provider `{provider}`: remove it")]
+    Unsupported {
+        /// The setting.
+        setting: &'static str,
+        /// The provider.
+        provider: &'static str,
+    },
+}

@@ -1,0 +1,328 @@
+//! One endpoint, ready to be called.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Request, Response, Url};
+use router_core::{ChatRequest, ChunkStream, Provider, ProviderError, ProviderErrorKind, Reply};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::body::{self, Read};
+use super::client::Client;
+use super::redact::Redactor;
+use super::stream::ReplyStream;
+use super::transport::{self, Phase};
+use super::whole_as_stream;
+use crate::base_url;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::protocol::{Mode, Protocol, Target, WireReply};
+use crate::registry::{self, Auth, Row};
+
+/// A reply larger than this is not an answer.
+const MAX_REPLY: usize = 64 << 20;
+/// Enough of an error page to see what it is.
+const MAX_ERROR: usize = 64 << 10;
+
+/// Speaks one wire format to one endpoint over HTTP. Everything that is the same for each call was made in advance.
+pub(super) struct HttpProvider {
+    client: Client,
+    protocol: &'static dyn Protocol,
+    provider: &'static str,
+    target: Target,
+    whole_url: Url,
+    stream_url: Url,
+    headers: HeaderMap,
+    redactor: std::sync::Arc<Redactor>,
+}
+
+impl HttpProvider {
+    pub(super) fn new(client: Client, endpoint: &Endpoint) -> Result<Self, EndpointError> {
+        let (row, model) = registry::find(&endpoint.model, endpoint.custom_llm_provider.as_deref())?;
+        let base = endpoint.api_base.as_deref().unwrap_or(row.api_base);
+        let url = |mode| {
+            base_url::join(base, row.version, &row.protocol.path(model, mode))
+                .map_err(|problem| EndpointError::ApiBase { problem })
+        };
+        let mut redactor = Redactor::default();
+        for secret in endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value)) {
+            redactor.add(secret);
+        }
+        Ok(Self {
+            client,
+            protocol: row.protocol,
+            provider: row.name(),
+            target: Target::new(model),
+            whole_url: url(Mode::Whole)?,
+            stream_url: url(Mode::Stream)?,
+            headers: headers(row, endpoint)?,
+            redactor: redactor.into(),
+        })
+    }
+
+    /// Sends a request and returns the response once its head is there, if it is a success.
+    async fn send(&self, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
+        let mut request = Request::new(Method::POST, url.clone());
+        *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
+        *request.body_mut() = Some(body.into());
+        let mut response = self
+            .client
+            .inner
+            .execute(request)
+            .await
+            .map_err(|error| transport::failed(error, Phase::Head, self.client.has_certificates))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        // If the connection breaks here, the status is still the better news.
+        let body = match body::read(&mut response, MAX_ERROR).await {
+            Ok(Read::Whole(body) | Read::Beginning(body)) => body,
+            Err(_) => Bytes::new(),
+        };
+        Err(self.decode_error(WireReply { status, headers, body }))
+    }
+
+    fn decode_error(&self, reply: WireReply) -> ProviderError {
+        let error = self.protocol.decode_error(&reply);
+        if !error.message().is_empty() {
+            return error;
+        }
+        let message = if reply.status.is_redirection() {
+            "the provider redirects elsewhere, which is not followed; set `api_base` to its final address"
+        } else {
+            "the provider gave no reason"
+        };
+        let mut explained = ProviderError::new(error.kind(), message).with_status(reply.status);
+        if let Some(span) = error.retry_after() {
+            explained = explained.with_retry_after(span);
+        }
+        explained
+    }
+
+    /// Reads the body of a success to its end and decodes it.
+    async fn read_reply(&self, mut response: Response) -> Result<Reply, ProviderError> {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        match body::read(&mut response, MAX_REPLY).await {
+            Ok(Read::Whole(body)) => self.protocol.decode(WireReply { status, headers, body }),
+            Ok(Read::Beginning(_)) => {
+                Err(ProviderError::new(ProviderErrorKind::MalformedReply, "the reply is larger than 64 MiB"))
+            }
+            Err(error) => Err(transport::failed(error, Phase::Body, self.client.has_certificates)),
+        }
+    }
+
+    async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
+        let body = self.protocol.encode(&self.target, request, Mode::Whole)?;
+        let response = self.send(&self.whole_url, body).await?;
+        self.read_reply(response).await
+    }
+
+    async fn try_stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+        let body = self.protocol.encode(&self.target, request, Mode::Stream)?;
+        let response = self.send(&self.stream_url, body).await?;
+        match content(response.headers()) {
+            Content::Events => {}
+            // An error under status 200, or a host that does not stream and sends everything at once.
+            Content::Json => {
+                let reply = self.read_reply(response).await?;
+                let chunks = whole_as_stream::chunks(&reply)?;
+                return Ok(Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok))));
+            }
+            Content::Page => {
+                return Err(ProviderError::new(
+                    ProviderErrorKind::MalformedReply,
+                    "expected a stream of events, got a web page; is `api_base` right?",
+                ));
+            }
+        }
+        let decoder = self.protocol.stream_decoder(response.headers());
+        Ok(Box::pin(ReplyStream::new(response, decoder, self.redactor.clone())))
+    }
+}
+
+#[async_trait]
+impl Provider for HttpProvider {
+    async fn complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
+        self.try_complete(request).await.map_err(|error| self.redactor.clean(error))
+    }
+
+    async fn stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+        self.try_stream(request).await.map_err(|error| self.redactor.clean(error))
+    }
+}
+
+impl fmt::Debug for HttpProvider {
+    /// Shows whom it calls, and of the headers nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProvider")
+            .field("provider", &self.provider)
+            .field("model", &self.target.model)
+            .field("url", &self.whole_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the body of a success looks like, by its content type.
+enum Content {
+    /// Server-sent events; some hosts do not say so, or say something odd.
+    Events,
+    Json,
+    Page,
+}
+
+fn content(headers: &HeaderMap) -> Content {
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Content::Json
+    } else if essence.eq_ignore_ascii_case("text/html") {
+        Content::Page
+    } else {
+        Content::Events
+    }
+}
+
+fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in row.protocol.headers() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(key) = &endpoint.api_key {
+        let (name, value) = credential(row.auth, key)?;
+        headers.insert(name, value);
+    }
+    if let Some(organization) = &endpoint.organization {
+        let Some(name) = row.organization_header else {
+            return Err(EndpointError::Unsupported { setting: "organization", provider: row.name() });
+        };
+        let value = HeaderValue::from_str(organization).map_err(|_| EndpointError::Header {
+            name: name.to_owned(),
+            problem: "cannot carry this `organization`",
+        })?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    for (name, value) in &endpoint.headers {
+        let wrong = |problem| EndpointError::Header { name: name.clone(), problem };
+        let name =
+            HeaderName::try_from(name.as_str()).map_err(|_| wrong("has a name that is not allowed"))?;
+        if matches!(
+            name,
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::CONTENT_TYPE
+        ) {
+            return Err(wrong("is set by the HTTP client and cannot be changed"));
+        }
+        let mut value = HeaderValue::from_str(value.expose_secret().trim())
+            .map_err(|_| wrong("has a value that cannot be sent, such as one with a line break"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn credential(auth: Auth, key: &SecretString) -> Result<(HeaderName, HeaderValue), EndpointError> {
+    let key = key.expose_secret().trim();
+    let (name, value) = match auth {
+        Auth::Bearer => (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
+        Auth::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(key)),
+    };
+    let mut value = value.map_err(|_| EndpointError::ApiKey)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(endpoint: &Endpoint) -> Result<HttpProvider, EndpointError> {
+        HttpProvider::new(Client::new().unwrap(), endpoint)
+    }
+
+    #[test]
+    fn each_format_gets_its_credential_and_headers() {
+        let openai = prepared(
+            &Endpoint::new("gpt-4o")
+                .with_api_key(" sk-secret\n")
+                .with_organization("org-1")
+                .with_header("X-Trace", "t"),
+        )
+        .unwrap();
+        assert_eq!(openai.whole_url.as_str(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(openai.headers["authorization"], "Bearer sk-secret");
+        assert!(openai.headers["authorization"].is_sensitive());
+        assert_eq!(openai.headers["openai-organization"], "org-1");
+        assert_eq!(openai.headers["x-trace"], "t");
+
+        let claude = prepared(
+            &Endpoint::new("anthropic/claude-x")
+                .with_api_key("sk-ant")
+                .with_header("anthropic-version", "2099-01-01"),
+        )
+        .unwrap();
+        assert_eq!(claude.whole_url.as_str(), "https://api.anthropic.com/v1/messages");
+        assert_eq!(claude.headers["x-api-key"], "sk-ant");
+        assert!(!claude.headers.contains_key("authorization"));
+        assert_eq!(claude.headers["anthropic-version"], "2099-01-01", "a header of the endpoint wins");
+
+        let local = prepared(&Endpoint::new("ollama/qwen3").with_api_base("http://localhost:11434")).unwrap();
+        assert_eq!(local.whole_url.as_str(), "http://localhost:11434/v1/chat/completions");
+        assert!(!local.headers.contains_key("authorization"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_endpoint_is_said_without_showing_secrets() {
+        let check = |endpoint: Endpoint, expected: &str| {
+            let error = prepared(&endpoint).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert!(!format!("{error:?}").contains("hunter2"));
+        };
+        check(
+            Endpoint::new("gpt").with_api_key("hunter2\nx"),
+            "the API key holds characters that cannot be sent in a header, such as a line break",
+        );
+        check(
+            Endpoint::new("gpt").with_api_base("https://me:hunter2@host/v1"),
+            "`api_base` is wrong: it holds a user name or password; credentials belong in `api_key` or a header; \
+             expected something like `https://host/v1`",
+        );
+        check(
+            Endpoint::new("gpt").with_header("x-key", "hunter2\r\nx: y"),
+            "header `x-key` has a value that cannot be sent, such as one with a line break",
+        );
+        check(Endpoint::new("gpt").with_header("a b", "x"), "header `a b` has a name that is not allowed");
+        check(
+            Endpoint::new("gpt").with_header("Content-Length", "7"),
+            "header `Content-Length` is set by the HTTP client and cannot be changed",
+        );
+        check(
+            Endpoint::new("anthropic/claude").with_organization("org"),
+            "`organization` means nothing to provider `anthropic`: remove it",
+        );
+    }
+
+    #[test]
+    fn debug_output_shows_no_credential() {
+        let provider =
+            prepared(&Endpoint::new("gpt").with_api_key("hunter2").with_header("x", "hunter2")).unwrap();
+        assert!(!format!("{provider:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_content_type_is_read_as_people_write_it() {
+        let check = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static(value));
+            content(&headers)
+        };
+        assert!(matches!(check("application/json; charset=utf-8"), Content::Json));
+        assert!(matches!(check("Application/JSON"), Content::Json));
+        assert!(matches!(check("text/event-stream;charset=utf-8"), Content::Events));
+        assert!(matches!(check("text/html"), Content::Page));
+        assert!(matches!(content(&HeaderMap::new()), Content::Events));
+    }
+}

@@ -1,0 +1,79 @@
+//! The seam between wire formats and the driver that does the I/O.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use router_core::{ChatRequest, Chunk, ProviderError, Reply};
+
+/// One wire format, without any I/O: bytes in, bytes out. Vendors that speak the same format share it and differ in data.
+pub(crate) trait Protocol: fmt::Debug + Send + Sync {
+    /// Returns the path to call, to be added to the base URL.
+    fn path(&self, model: &str, mode: Mode) -> String;
+
+    /// Returns the headers of the format itself, besides the credential and the content type.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Writes the body of a request. An error here means that nothing was sent.
+    fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError>;
+
+    /// Reads a reply that came with a status of success, which may still hold an error.
+    fn decode(&self, reply: WireReply) -> Result<Reply, ProviderError>;
+
+    /// Reads a reply that came with any other status.
+    fn decode_error(&self, reply: &WireReply) -> ProviderError;
+
+    /// Starts reading a stream, whose reply came with these headers.
+    fn stream_decoder(&self, headers: &HeaderMap) -> Box<dyn StreamDecoder>;
+}
+
+/// Reads one stream from its bytes, wherever the network cut them.
+pub(crate) trait StreamDecoder: Send {
+    /// Takes the next bytes and adds the chunks that became complete. What was added before an error is still good.
+    fn push(&mut self, bytes: Bytes, out: &mut VecDeque<Chunk>) -> Result<Progress, ProviderError>;
+
+    /// Is told that there are no more bytes; fails when the format's own end marker never came.
+    fn finish(&mut self, out: &mut VecDeque<Chunk>) -> Result<(), ProviderError>;
+}
+
+/// How far a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More is to come.
+    Open,
+    /// The end marker came; what follows means nothing.
+    Ended,
+}
+
+/// Whether an answer is wanted whole or as a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Whole,
+    Stream,
+}
+
+/// The model to ask for.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The model as the provider names it.
+    pub(crate) model: String,
+    /// The same as a JSON string.
+    pub(crate) model_json: String,
+}
+
+impl Target {
+    pub(crate) fn new(model: &str) -> Self {
+        Self { model: model.to_owned(), model_json: serde_json::Value::from(model).to_string() }
+    }
+}
+
+/// A reply read to its end.
+#[derive(Debug)]
+pub(crate) struct WireReply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
