@@ -42,7 +42,8 @@ fn every_configuration_mistake_is_named_with_file_line_and_key() {
             "config.yaml:3:58: model_list[0].litellm_params.weight: expected a number, found a text",
             "config.yaml:5:16: router_settings.num_retries: expected a whole number that is not negative, found `-1`",
             "config.yaml:6:12: router_settings.timeout: expected a number of seconds that is not negative, found a text",
-            "config.yaml:7:21: router_settings.routing_strategy: there is no strategy `fastest`: known are simple-shuffle",
+            "config.yaml:7:21: router_settings.routing_strategy: there is no strategy `fastest`: known are simple-shuffle, \
+             least-busy, latency-based-routing, cost-based-routing, usage-based-routing, peak-ewma",
         ],
     );
     check(

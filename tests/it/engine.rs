@@ -118,7 +118,7 @@ async fn everybody_cooling_is_an_error_at_once_with_the_remaining_time() {
     assert_eq!(error.retry_after(), Some(secs(40)));
     assert_eq!(
         error.to_string(),
-        "every deployment of `fast` is cooling down (authentication failed): try again in 40 s"
+        "no deployment of `fast` is ready (cooling down: authentication failed): try again in 40 s"
     );
     assert_eq!(provider.calls(), 1);
 }

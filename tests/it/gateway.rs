@@ -205,7 +205,7 @@ async fn errors_have_openais_shape_and_the_providers_meaning() {
     check(Fault::status(400), 400, "invalid_request_error").await;
     // It cools from here on.
     check(Fault::InsufficientQuota, 429, "insufficient_quota").await;
-    check(Fault::status(500), 503, "all_deployments_cooling").await;
+    check(Fault::status(500), 503, "no_deployment_ready").await;
 }
 
 #[tokio::test]

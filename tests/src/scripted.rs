@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use llm_router::{ChatRequest, Chunk, ChunkKind, Provider, ProviderError, ProviderErrorKind, Reply};
-use router_core::ChunkStream;
+use router_core::{ChunkStream, StreamedReply};
 
 /// What the provider does with one call.
 #[derive(Debug, Clone, Copy)]
@@ -121,10 +121,10 @@ impl Provider for ScriptedProvider {
         };
         let text = serde_json::to_string(text).unwrap();
         let body = format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":{text}}}}}]}}"#);
-        Ok(Reply { body: body.into(), model: None, usage: None })
+        Ok(Reply { body: body.into(), model: None, usage: None, headroom: None })
     }
 
-    async fn stream(&self, _request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+    async fn stream(&self, _request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let open = Open::new(&self.open);
         let mut pause = Duration::ZERO;
         let (words, end): (Vec<&str>, Option<Result<Chunk, ProviderError>>) = match self.act() {
@@ -153,8 +153,9 @@ impl Provider for ScriptedProvider {
             None => Box::pin(stream::pending()),
         };
         let chunks = stream::iter([Ok(role())]).chain(paced.flatten()).chain(last);
-        Ok(Box::pin(chunks.inspect(move |_| {
+        let chunks: ChunkStream = Box::pin(chunks.inspect(move |_| {
             let _ = &open;
-        })))
+        }));
+        Ok(chunks.into())
     }
 }

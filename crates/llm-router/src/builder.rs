@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use router_core::{
-    Alias, BlankName, Catalog, Classifier, Clock, Config, DeploymentConfig, DeploymentId, FallbackConfig,
-    FallbackKind, Fleet, Observer, Place, PoolConfig, Provider, Settings, SimpleShuffle, StateStore,
-    Strategy,
+    Alias, BlankName, ByteEstimate, Catalog, Classifier, Clock, Config, DeploymentConfig, DeploymentId,
+    FallbackConfig, FallbackKind, Fleet, KindPolicy, Observer, Place, PoolConfig, Price, Provider, Settings,
+    StateStore, Strategy, TokenCounter, Usd, strategies,
 };
 use router_providers::{Endpoint, ModelRef, Providers};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::SystemClock;
 use crate::config::{Location, Problem, lines};
@@ -38,12 +38,15 @@ use crate::router::{Parts, Router, first_seed};
 #[must_use]
 pub struct RouterBuilder {
     deployments: Vec<Deployment>,
+    /// `*` stands for every pool.
     fallbacks: Vec<(FallbackKind, String, Vec<String>)>,
+    aliases: Vec<(String, String)>,
     pools: Vec<(String, PoolSettings)>,
     settings: Settings,
     observers: Vec<Arc<dyn Observer>>,
     state_store: Option<Arc<dyn StateStore>>,
     classifier: Option<(String, Arc<dyn Classifier>)>,
+    token_counter: Option<Arc<dyn TokenCounter>>,
     clock: Option<Arc<dyn Clock>>,
     /// Where settings stand in the file they came from.
     places: HashMap<Place, (String, Location)>,
@@ -75,6 +78,12 @@ struct Limits {
     stream_timeout: Option<Duration>,
     cooldown_time: Option<Duration>,
     allowed_fails: Option<u32>,
+    allowed_fails_policy: Option<KindPolicy>,
+    order: Option<u32>,
+    max_parallel_requests: Option<u32>,
+    input_cost_per_token: Option<f64>,
+    output_cost_per_token: Option<f64>,
+    tags: Vec<String>,
 }
 
 impl Deployment {
@@ -136,13 +145,13 @@ impl Deployment {
         self
     }
 
-    /// Sets the requests per minute of its account; its share where no weight is given.
+    /// Sets the requests per minute it may get; also its share where no weight is given.
     pub fn rpm(mut self, rpm: u64) -> Self {
         self.limits.rpm = Some(rpm);
         self
     }
 
-    /// Sets the tokens per minute of its account; its share where neither weight nor rpm is given.
+    /// Sets the tokens per minute it may use; also its share where neither weight nor rpm is given.
     pub fn tpm(mut self, tpm: u64) -> Self {
         self.limits.tpm = Some(tpm);
         self
@@ -177,6 +186,42 @@ impl Deployment {
         self.limits.allowed_fails = Some(fails);
         self
     }
+
+    /// Sets how many failures of a kind within a minute do not cool it yet, each kind counted apart.
+    pub fn allowed_fails_policy(mut self, policy: KindPolicy) -> Self {
+        self.limits.allowed_fails_policy = Some(policy);
+        self
+    }
+
+    /// Sets its priority in the pool: the lowest that is ready gets the traffic.
+    pub fn order(mut self, order: u32) -> Self {
+        self.limits.order = Some(order);
+        self
+    }
+
+    /// Sets the most calls in flight at a time.
+    pub fn max_parallel_requests(mut self, most: u32) -> Self {
+        self.limits.max_parallel_requests = Some(most);
+        self
+    }
+
+    /// Sets what a token of the prompt costs, in dollars. 0 is a price.
+    pub fn input_cost_per_token(mut self, dollars: f64) -> Self {
+        self.limits.input_cost_per_token = Some(dollars);
+        self
+    }
+
+    /// Sets what a token of the answer costs, in dollars. 0 is a price.
+    pub fn output_cost_per_token(mut self, dollars: f64) -> Self {
+        self.limits.output_cost_per_token = Some(dollars);
+        self
+    }
+
+    /// Adds a tag by which requests choose it.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.limits.tags.push(tag.into());
+        self
+    }
 }
 
 /// Settings of one pool that differ from the router's.
@@ -185,6 +230,7 @@ impl Deployment {
 pub struct PoolSettings {
     routing_strategy: Option<Arc<dyn Strategy>>,
     num_retries: Option<u32>,
+    retry_policy: Option<KindPolicy>,
 }
 
 impl PoolSettings {
@@ -204,11 +250,19 @@ impl PoolSettings {
         self.num_retries = Some(retries);
         self
     }
+
+    /// Sets the retries by kind of error.
+    pub fn retry_policy(mut self, policy: KindPolicy) -> Self {
+        self.retry_policy = Some(policy);
+        self
+    }
 }
 
 /// Returns the strategy of this name, or the names there are.
 pub(crate) fn strategy_named(name: &str) -> Result<Arc<dyn Strategy>, String> {
-    let known: [Arc<dyn Strategy>; 1] = [Arc::new(SimpleShuffle)];
+    // LiteLLM's second version of the same idea.
+    let name = if name == "usage-based-routing-v2" { "usage-based-routing" } else { name };
+    let known = strategies();
     let found = known.iter().find(|strategy| strategy.name() == name).cloned();
     found.ok_or_else(|| known.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(", "))
 }
@@ -311,6 +365,59 @@ impl RouterBuilder {
         self
     }
 
+    /// Sets the same by kind of error, each kind counted apart.
+    pub fn allowed_fails_policy(mut self, policy: KindPolicy) -> Self {
+        self.settings.allowed_fails_policy = policy;
+        self
+    }
+
+    /// Sets the retries by kind of error.
+    pub fn retry_policy(mut self, policy: KindPolicy) -> Self {
+        self.settings.retry_policy = policy;
+        self
+    }
+
+    /// Sets the most pools a request goes on to after its first. Default 5.
+    pub fn max_fallbacks(mut self, pools: u32) -> Self {
+        self.settings.max_fallbacks = pools;
+        self
+    }
+
+    /// Sets how long a request waits for room when every deployment is at its limit. Default: not at all.
+    pub fn queue_timeout(mut self, span: Duration) -> Self {
+        self.settings.queue_timeout = span;
+        self
+    }
+
+    /// Keeps prompts from deployments whose window they do not fit. Default: off.
+    pub fn enable_pre_call_checks(mut self, enable: bool) -> Self {
+        self.settings.enable_pre_call_checks = enable;
+        self
+    }
+
+    /// Lets requests choose deployments by the tags in `metadata.tags`. Default: off.
+    pub fn enable_tag_filtering(mut self, enable: bool) -> Self {
+        self.settings.enable_tag_filtering = enable;
+        self
+    }
+
+    /// Sets the most calls in flight at deployments that set none themselves. Default: no limit.
+    pub fn default_max_parallel_requests(mut self, most: u32) -> Self {
+        self.settings.default_max_parallel_requests = Some(most);
+        self
+    }
+
+    /// Sends the requests of every pool without fallbacks of its own on to these aliases.
+    pub fn default_fallbacks<T: Into<String>>(self, to: impl IntoIterator<Item = T>) -> Self {
+        self.fallbacks("*", to)
+    }
+
+    /// Gives a pool a further name.
+    pub fn model_group_alias(mut self, name: impl Into<String>, alias: impl Into<String>) -> Self {
+        self.aliases.push((name.into(), alias.into()));
+        self
+    }
+
     /// Adds somebody who is told of every event. Several may listen.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
@@ -329,6 +436,12 @@ impl RouterBuilder {
         self
     }
 
+    /// Estimates prompts by another rule than four bytes per token.
+    pub fn token_counter(mut self, counter: Arc<dyn TokenCounter>) -> Self {
+        self.token_counter = Some(counter);
+        self
+    }
+
     /// Tells the time by another clock. Timeouts and waits stay with the runtime.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -344,6 +457,10 @@ impl RouterBuilder {
         self.fallbacks.len()
     }
 
+    pub(crate) fn alias_count(&self) -> usize {
+        self.aliases.len()
+    }
+
     pub(crate) fn pool_count(&self) -> usize {
         self.pools.len()
     }
@@ -357,9 +474,12 @@ impl RouterBuilder {
         let deployments = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
             problems.or(Place::Deployment(n, "model"), core_config(deployment, n))
         });
-        let deployments: Vec<DeploymentConfig> = deployments.collect();
+        let mut deployments: Vec<DeploymentConfig> = deployments.collect();
         let fallbacks = self.fallbacks.iter().enumerate().filter_map(|(n, (kind, from, to))| {
-            let from = problems.or(Place::FallbackFrom(n), alias(from))?;
+            let from = match from.as_str() {
+                "*" => None,
+                from => Some(problems.or(Place::FallbackFrom(n), alias(from))?),
+            };
             let targets = to.iter().enumerate();
             let to = targets.filter_map(|(m, to)| problems.or(Place::FallbackTo(n, m), alias(to))).collect();
             Some(FallbackConfig { kind: *kind, from, to })
@@ -367,8 +487,8 @@ impl RouterBuilder {
         let fallbacks: Vec<FallbackConfig> = fallbacks.collect();
         let pools = self.pools.iter().enumerate().filter_map(|(n, (name, settings))| {
             let alias = problems.or(Place::Pool(n), alias(name))?;
-            let PoolSettings { routing_strategy, num_retries } = settings.clone();
-            Some(PoolConfig { alias, routing_strategy, num_retries })
+            let PoolSettings { routing_strategy, num_retries, retry_policy } = settings.clone();
+            Some(PoolConfig { alias, routing_strategy, num_retries, retry_policy })
         });
         let pools: Vec<PoolConfig> = pools.collect();
         let classifier = match &self.classifier {
@@ -378,10 +498,15 @@ impl RouterBuilder {
             }
             None => None,
         };
+        let aliases = self.aliases.iter().enumerate().filter_map(|(n, (name, target))| {
+            Some((problems.or(Place::Alias(n), alias(name))?, problems.or(Place::Alias(n), alias(target))?))
+        });
+        let aliases: Vec<(Alias, Alias)> = aliases.collect();
         if !problems.found.is_empty() {
             return Err(BuildError(problems.found));
         }
-        let config = Config { deployments, fallbacks, pools, settings: self.settings.clone() };
+        number_credentials(&self.deployments, &mut deployments);
+        let config = Config { deployments, fallbacks, pools, aliases, settings: self.settings.clone() };
         let catalog = match Catalog::new(config) {
             Ok(catalog) => catalog,
             Err(errors) => {
@@ -409,6 +534,7 @@ impl RouterBuilder {
             observers: self.observers.into(),
             state_store: self.state_store,
             classifier,
+            token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             seeds: first_seed(),
         }))
@@ -443,7 +569,43 @@ fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, St
     config.stream_timeout = limits.stream_timeout;
     config.cooldown_time = limits.cooldown_time;
     config.allowed_fails = limits.allowed_fails;
+    config.allowed_fails_policy = limits.allowed_fails_policy.clone();
+    config.order = limits.order;
+    config.max_parallel_requests = limits.max_parallel_requests;
+    config.price = price(limits)?;
+    config.tags = limits.tags.clone();
     Ok(config)
+}
+
+/// The price that was set; one side alone counts with the other as free, as LiteLLM has it.
+fn price(limits: &Limits) -> Result<Option<Price>, String> {
+    let read = |name: &str, dollars: Option<f64>| {
+        let amount = Usd::from_dollars(dollars.unwrap_or(0.0));
+        amount
+            .ok_or_else(|| format!("`{name}` is not a price: expected dollars per token, such as 0.00000015"))
+    };
+    let (input, output) = (limits.input_cost_per_token, limits.output_cost_per_token);
+    if input.is_none() && output.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Price {
+        input: read("input_cost_per_token", input)?,
+        output: read("output_cost_per_token", output)?,
+    }))
+}
+
+/// Numbers the credentials, so that the core knows who shares one and nothing else. Deployments without a key share none.
+fn number_credentials(deployments: &[Deployment], configs: &mut [DeploymentConfig]) {
+    let mut known: Vec<&SecretString> = Vec::new();
+    for (deployment, config) in deployments.iter().zip(configs) {
+        let Some(key) = &deployment.endpoint.api_key else { continue };
+        let position = known.iter().position(|other| other.expose_secret() == key.expose_secret());
+        let position = position.unwrap_or_else(|| {
+            known.push(key);
+            known.len() - 1
+        });
+        config.credential = u32::try_from(position).ok();
+    }
 }
 
 fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {

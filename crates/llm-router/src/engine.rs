@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use router_core::{
     Alias, Attempt, AttemptCause, AttemptRecord, ChatRequest, Chunk, ChunkKind, ChunkStream, Dice, Event,
-    Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step,
-    Timestamp,
+    Headroom, Lesson, Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route,
+    RouteFailure, Step, StreamedReply, Timestamp, Unfit, Usage,
 };
 use tracing::Instrument;
 
@@ -43,6 +43,7 @@ pub(crate) struct Streamed;
 pub(crate) struct Opened {
     pub(crate) ready: Vec<Chunk>,
     pub(crate) rest: ChunkStream,
+    pub(crate) headroom: Option<Headroom>,
 }
 
 impl Ask for Streamed {
@@ -50,7 +51,7 @@ impl Ask for Streamed {
     type Answer = Opened;
 
     async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Opened, ProviderError> {
-        let mut rest = provider.stream(request).await?;
+        let StreamedReply { chunks: mut rest, headroom } = provider.stream(request).await?;
         let mut ready = Vec::new();
         while let Some(chunk) = rest.next().await {
             let chunk = chunk?;
@@ -63,7 +64,7 @@ impl Ask for Streamed {
                 break;
             }
         }
-        Ok(Opened { ready, rest })
+        Ok(Opened { ready, rest, headroom })
     }
 }
 
@@ -83,7 +84,8 @@ impl Router {
         let (requested, pool) = self.resolve(request)?;
         let parts = Arc::clone(&self.parts);
         let seed = parts.next_seed();
-        let route = Route::new(Arc::clone(&parts.fleet), pool, A::KIND, parts.clock.now());
+        let demand = self.demand(request, A::KIND)?;
+        let route = Route::new(Arc::clone(&parts.fleet), pool, demand, parts.clock.now());
         Ok(Journey { parts, requested, route, seed, dice: Dice::from_seed(seed), over: false })
     }
 }
@@ -144,7 +146,7 @@ impl Journey {
     }
 
     fn failed(&mut self, attempt: Attempt, error: ProviderError) {
-        let change = self.route.record(attempt, Err(error), self.now());
+        let changes = self.route.record(attempt, Err(error), self.now());
         if let Some(AttemptRecord { pool, deployment, started, ended, error: Some(error) }) =
             self.route.trail().last()
         {
@@ -157,14 +159,15 @@ impl Journey {
                 error,
             });
         }
-        self.parts.announce(change);
+        self.parts.announce(changes);
     }
 
     /// Ends a route that was answered whole.
-    pub(crate) fn answered(mut self, attempt: Attempt) -> RouteReport {
+    pub(crate) fn answered(mut self, attempt: Attempt, reply: &Reply) -> RouteReport {
         let now = self.now();
-        let change = self.route.record(attempt, Ok(()), now);
-        self.parts.announce(change);
+        let lesson = Lesson::default().with_usage(reply.usage).with_headroom(reply.headroom);
+        let changes = self.route.record(attempt, Ok(lesson), now);
+        self.parts.announce(changes);
         self.tell_answered();
         RouteReport::new(&self.route, self.requested.clone(), self.seed, now)
     }
@@ -179,8 +182,15 @@ impl Journey {
         let now = self.now();
         let idle_limit = self.route.catalog()[attempt.deployment()].stream_timeout();
         let reservation = self.route.record_first_token(attempt, now);
+        let headroom = opened.headroom;
         let report = RouteReport::new(&self.route, self.requested.clone(), self.seed, now);
-        CompletionStream::new(opened, report, show_usage, idle_limit, OpenCall { journey: self, reservation })
+        CompletionStream::new(
+            opened,
+            report,
+            show_usage,
+            idle_limit,
+            OpenCall { journey: self, reservation, headroom },
+        )
     }
 
     fn give_up(&mut self, outcome: Result<(), RouteFailure>) -> RouteError {
@@ -189,8 +199,19 @@ impl Journey {
         let report = Box::new(RouteReport::new(&self.route, self.requested.clone(), self.seed, self.now()));
         let error = self.route.take_error();
         match (outcome, error) {
-            (Err(RouteFailure::Cooling { retry_after, cause }), _) => {
-                RouteError::Cooling { retry_after, cause, report }
+            (Err(RouteFailure::Unavailable { retry_after, obstacle }), _) => {
+                RouteError::Unavailable { retry_after, obstacle, report }
+            }
+            (Err(RouteFailure::Unfit(Unfit::ContextWindow)), _) => {
+                let message =
+                    "the prompt is estimated to be longer than every context window it could be sent to";
+                let error = ProviderError::new(ProviderErrorKind::ContextWindow, message);
+                RouteError::Failed { error, retry_after: None, report }
+            }
+            (Err(RouteFailure::Unfit(Unfit::Tags)), _) => {
+                let error =
+                    ProviderError::new(ProviderErrorKind::NotFound, "no deployment has the tags asked for");
+                RouteError::Failed { error, retry_after: None, report }
             }
             (Err(RouteFailure::DeadlineExceeded), error) => RouteError::DeadlineExceeded { error, report },
             (Err(RouteFailure::Attempted { retry_after }), Some(error)) => {
@@ -214,14 +235,16 @@ impl Journey {
 pub(crate) struct OpenCall {
     journey: Journey,
     reservation: Reservation,
+    headroom: Option<Headroom>,
 }
 
 impl OpenCall {
-    /// Tells how the stream ended: with this error, or whole.
-    pub(crate) fn end(self, error: Option<&ProviderError>) {
-        let Self { mut journey, reservation } = self;
-        let change = reservation.settle(error, journey.now());
-        journey.parts.announce(change);
+    /// Tells how the stream ended, with this error or whole, and what it used.
+    pub(crate) fn end(self, error: Option<&ProviderError>, usage: Option<Usage>) {
+        let Self { mut journey, reservation, headroom } = self;
+        let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
+        let changes = reservation.settle(error, lesson, journey.now());
+        journey.parts.announce(changes);
         match error {
             None => journey.tell_answered(),
             Some(error) => {

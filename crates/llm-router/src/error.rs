@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use router_core::{Alias, ProviderError, ProviderErrorKind};
+use router_core::{Alias, Obstacle, ProviderError, RequestError};
 
 use crate::report::RouteReport;
 
-/// A request that was not answered. All but the first variant tell what was tried.
+/// A request that was not answered. Those that were routed tell what was tried.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
@@ -18,7 +18,10 @@ pub enum RouteError {
         /// What there is.
         known: Vec<Alias>,
     },
-    /// The deployments that were called failed; this is the last error.
+    /// A field that is meant for the router is wrong.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The deployments that were called failed, or none can take such a request; this is the last error.
     #[error("{error}")]
     Failed {
         /// The last error, as the provider gave it.
@@ -28,13 +31,13 @@ pub enum RouteError {
         /// What was tried.
         report: Box<RouteReport>,
     },
-    /// Every deployment that could answer is cooling down; none was called.
-    #[error("every deployment of `{}` is cooling down ({cause}): try again in {} s", .report.requested, .retry_after.as_secs_f64().ceil())]
-    Cooling {
+    /// Every deployment that could answer is cooling down or at its limit; none was called.
+    #[error("no deployment of `{}` is ready ({obstacle}): try again in {} s", .report.requested, .retry_after.as_secs_f64().ceil())]
+    Unavailable {
         /// When the first will be ready again.
         retry_after: Duration,
-        /// What put it there.
-        cause: ProviderErrorKind,
+        /// What keeps it until then.
+        obstacle: Obstacle,
         /// What was tried: nothing.
         report: Box<RouteReport>,
     },
@@ -49,12 +52,12 @@ pub enum RouteError {
 }
 
 impl RouteError {
-    /// Returns what was tried; `None` when the alias does not exist.
+    /// Returns what was tried; `None` when the request named no alias that exists or was wrong.
     pub fn report(&self) -> Option<&RouteReport> {
         match self {
-            Self::UnknownAlias { .. } => None,
+            Self::UnknownAlias { .. } | Self::Request(_) => None,
             Self::Failed { report, .. }
-            | Self::Cooling { report, .. }
+            | Self::Unavailable { report, .. }
             | Self::DeadlineExceeded { report, .. } => Some(report),
         }
     }
@@ -63,8 +66,8 @@ impl RouteError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Failed { retry_after, error, .. } => retry_after.or(error.retry_after()),
-            Self::Cooling { retry_after, .. } => Some(*retry_after),
-            Self::UnknownAlias { .. } | Self::DeadlineExceeded { .. } => None,
+            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::UnknownAlias { .. } | Self::Request(_) | Self::DeadlineExceeded { .. } => None,
         }
     }
 }

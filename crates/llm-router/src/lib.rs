@@ -13,6 +13,7 @@
 mod builder;
 mod clock;
 mod config;
+mod demand;
 mod engine;
 mod error;
 mod report;
@@ -21,8 +22,9 @@ mod stream;
 mod suggest;
 
 pub use router_core::{
-    Alias, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit, Event,
-    Observer, Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy, Usage,
+    Alias, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit,
+    Event, Observer, Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy,
+    TokenCounter, Usage, strategies,
 };
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use router_core::{
     Alias, ChatRequest, Classifier, Clock, Fleet, HealthChange, HealthListener, Observer, PoolIndex,
-    Provider, Reply, StateStore,
+    Provider, Reply, StateStore, TokenCounter,
 };
 
 use crate::builder::{BuildError, RouterBuilder};
 use crate::config::{ConfigFile, ConfigFileError};
+use crate::demand::without_router_fields;
 use crate::engine::{Streamed, Whole};
 use crate::error::RouteError;
 use crate::report::RouteReport;
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
+    pub(crate) token_counter: Arc<dyn TokenCounter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seeds: AtomicU64,
 }
@@ -104,8 +106,8 @@ impl Router {
     /// Dropping the future cancels the call under way and leaves nothing behind.
     pub async fn completion(&self, request: &ChatRequest) -> Result<Completion, RouteError> {
         let mut journey = self.set_out::<Whole>(request)?;
-        let (reply, attempt) = journey.run::<Whole>(request).await?;
-        let report = journey.answered(attempt);
+        let (reply, attempt) = journey.run::<Whole>(without_router_fields(request)?.as_ref()).await?;
+        let report = journey.answered(attempt, &reply);
         Ok(Completion { reply, report })
     }
 
@@ -119,7 +121,7 @@ impl Router {
     /// Dropping the future or the stream cancels the call under way and leaves nothing behind.
     pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, RouteError> {
         let mut journey = self.set_out::<Streamed>(request)?;
-        let (opened, attempt) = journey.run::<Streamed>(request).await?;
+        let (opened, attempt) = journey.run::<Streamed>(without_router_fields(request)?.as_ref()).await?;
         Ok(journey.streaming(opened, attempt, request.include_usage()))
     }
 
@@ -158,12 +160,13 @@ impl Parts {
     }
 
     /// Tells the observers and the peers.
-    pub(crate) fn announce(&self, change: Option<HealthChange>) {
-        let Some(change) = change else { return };
-        if let Some(store) = &self.state_store {
-            store.publish(&change);
+    pub(crate) fn announce(&self, changes: Vec<HealthChange>) {
+        for change in changes {
+            if let Some(store) = &self.state_store {
+                store.publish(&change);
+            }
+            self.observe(|| router_core::Event::Health(&change));
         }
-        self.observe(|| router_core::Event::Health(&change));
     }
 
     /// Tells the observers; the event is not even made when nobody listens.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use router_core::{Chunk, ChunkKind, ChunkStream, ProviderError, ProviderErrorKind};
+use router_core::{Chunk, ChunkKind, ChunkStream, ProviderError, ProviderErrorKind, Usage};
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::{OpenCall, Opened};
@@ -35,6 +35,7 @@ pub struct CompletionStream {
     /// `None` once it ended.
     rest: Option<(ChunkStream, OpenCall)>,
     show_usage: bool,
+    usage: Option<Usage>,
     idle: Idle,
     report: RouteReport,
 }
@@ -71,9 +72,10 @@ impl CompletionStream {
         idle_limit: Duration,
         call: OpenCall,
     ) -> Self {
-        let Opened { ready, rest } = opened;
+        let Opened { ready, rest, .. } = opened;
+        let usage = ready.iter().rev().find_map(|chunk| chunk.usage);
         let idle = Idle::new(idle_limit);
-        Self { ready: ready.into_iter(), rest: Some((rest, call)), show_usage, idle, report }
+        Self { ready: ready.into_iter(), rest: Some((rest, call)), show_usage, usage, idle, report }
     }
 
     /// Returns how the request was routed, up to the first token.
@@ -83,7 +85,7 @@ impl CompletionStream {
 
     fn end(&mut self, error: Option<&ProviderError>) {
         if let Some((_, call)) = self.rest.take() {
-            call.end(error);
+            call.end(error, self.usage);
         }
     }
 
@@ -113,6 +115,8 @@ impl Stream for CompletionStream {
             let error = match rest.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(chunk))) => {
                     this.idle.last_chunk = Instant::now();
+                    // Counts are cumulative: the last one stands.
+                    this.usage = chunk.usage.or(this.usage);
                     if this.is_shown(&chunk) {
                         return Poll::Ready(Some(Ok(chunk)));
                     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use router_core::{
-    Alias, Catalog, Config, DeploymentConfig, Dice, Fleet, RequestKind, Route, Step, Timestamp,
+    Alias, Catalog, Config, Demand, DeploymentConfig, Dice, Fleet, Lesson, Route, Step, Timestamp,
 };
 
 fn fleet(size: usize) -> Arc<Fleet> {
@@ -28,11 +28,11 @@ fn decision(c: &mut Criterion) {
         let now = Timestamp::from_millis(1_000_000);
         group.bench_function(BenchmarkId::new("simple-shuffle", size), |b| {
             b.iter(|| {
-                let mut route = Route::new(Arc::clone(&fleet), pool, RequestKind::Whole, now);
+                let mut route = Route::new(Arc::clone(&fleet), pool, Demand::whole(), now);
                 let Step::Attempt(attempt) = route.next(now, &mut dice) else {
                     panic!("everybody is healthy")
                 };
-                route.record(attempt, Ok(()), now);
+                route.record(attempt, Ok(Lesson::default()), now);
                 black_box(route.next(now, &mut dice))
             });
         });

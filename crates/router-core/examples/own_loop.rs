@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use router_core::{
-    Alias, Catalog, Config, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet, ProviderError,
-    ProviderErrorKind, RequestKind, Route, Step, Timestamp,
+    Alias, Catalog, Config, Demand, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet, Lesson,
+    ProviderError, ProviderErrorKind, Route, Step, Timestamp,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             DeploymentConfig::new(fast.clone(), "anthropic", "claude-haiku-4-5"),
             DeploymentConfig::new(capable.clone(), "openai", "gpt-4o"),
         ],
-        fallbacks: vec![FallbackConfig { kind: FallbackKind::General, from: fast, to: vec![capable] }],
+        fallbacks: vec![FallbackConfig { kind: FallbackKind::General, from: Some(fast), to: vec![capable] }],
         ..Config::default()
     })?;
     let pool = catalog.pool("fast").ok_or("no such alias")?;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut now = Timestamp::from_millis(0);
     let mut dice = Dice::from_seed(7);
-    let mut route = Route::new(Arc::clone(&fleet), pool, RequestKind::Whole, now);
+    let mut route = Route::new(Arc::clone(&fleet), pool, Demand::whole(), now);
     loop {
         match route.next(now, &mut dice) {
             Step::Attempt(attempt) => {
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let up = deployment.model() == "gpt-4o";
                 println!("{now:?}: {} {}", deployment.id(), if up { "answers" } else { "fails" });
                 let down = || ProviderError::new(ProviderErrorKind::Server, "down today");
-                route.record(attempt, if up { Ok(()) } else { Err(down()) }, now);
+                route.record(attempt, if up { Ok(Lesson::default()) } else { Err(down()) }, now);
             }
             Step::Wait(span) => now = now + span,
             Step::Done(outcome) => {

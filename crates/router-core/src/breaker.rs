@@ -1,14 +1,15 @@
 //! Keeps a failing deployment out of the way: the circuit breaker of one deployment.
 //!
 //! *Closed* lets traffic through. Too many failures within a minute, or one that leaves no doubt, *open* it for a cooldown.
-//! When that ends it is *half-open*: a single probe goes through, whose outcome closes or reopens it. Reading is a few
-//! atomic loads; only failures take a lock.
+//! When that ends it is *half-open*: a single probe goes through, whose outcome closes or reopens it, each time for longer. After
+//! closing it warms up: its traffic grows over half a minute. Reading is a few atomic loads; only failures take a lock.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::{Fault, ProviderError, ProviderErrorKind, Timestamp};
+use crate::config::KindPolicy;
+use crate::{Dice, Fault, ProviderError, ProviderErrorKind, Timestamp};
 
 /// The longest cooldown a provider's Retry-After can ask for: Envoy's `max_ejection_time`, 300 s. Google and Azure have been
 /// seen asking for a day when a request was larger than the whole budget.
@@ -17,10 +18,22 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// The shortest cooldown after a 429: "Retry-After: 0" does not make the limit go away.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How often a cooldown can double while probes fail, as long as it stays under [`MAX_COOLDOWN`].
+const MAX_DOUBLINGS: u32 = 16;
+
+/// The longest cooldown that grows by failed probes: Envoy's `max_ejection_time`, 300 s. A `cooldown_time` set longer stays.
+const MAX_COOLDOWN: Duration = Duration::from_secs(300);
+
+/// How long a recovered deployment takes to get its full share, and the share it begins with: Envoy's slow start begins with
+/// 10 %; its length is up to the operator there, 30 s here.
+const WARM_UP: Duration = Duration::from_secs(30);
+const COLDEST_PERCENT: u64 = 10;
+
 /// When a breaker opens, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BreakerPolicy {
     pub(crate) allowed_fails: u32,
+    pub(crate) by_kind: KindPolicy,
     pub(crate) cooldown_time: Duration,
 }
 
@@ -50,7 +63,11 @@ pub(crate) struct Breaker {
     /// Why, as a position in [`CAUSES`].
     cause: AtomicU8,
     probing: AtomicBool,
-    failures: Mutex<FailureWindow>,
+    /// Probes that failed since it last closed.
+    failed_probes: AtomicU32,
+    /// When it last closed, in milliseconds; 0 when it never opened.
+    closed_at: AtomicU64,
+    failures: Mutex<Failures>,
 }
 
 const CLOSED: u64 = 0;
@@ -61,7 +78,9 @@ impl Breaker {
             until: AtomicU64::new(CLOSED),
             cause: AtomicU8::new(0),
             probing: AtomicBool::new(false),
-            failures: Mutex::new(FailureWindow::new()),
+            failed_probes: AtomicU32::new(0),
+            closed_at: AtomicU64::new(0),
+            failures: Mutex::new(Failures::new()),
         }
     }
 
@@ -88,26 +107,42 @@ impl Breaker {
     }
 
     /// Closes after a successful probe.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, now: Timestamp) {
         self.failures().clear();
+        self.failed_probes.store(0, Relaxed);
+        self.closed_at.store(now.as_millis(), Relaxed);
         self.until.store(CLOSED, Relaxed);
         self.probing.store(false, Relaxed);
+    }
+
+    /// Returns how much of its share it can take, in percent: less than 100 while it warms up.
+    pub(crate) fn warmth(&self, now: Timestamp) -> u64 {
+        match self.closed_at.load(Relaxed) {
+            0 => 100,
+            closed_at => {
+                let passed = now.since(Timestamp::from_millis(closed_at)).as_millis();
+                let percent = passed * 100 / WARM_UP.as_millis();
+                u64::try_from(percent).map_or(100, |percent| percent.clamp(COLDEST_PERCENT, 100))
+            }
+        }
     }
 
     /// Takes note of a failure. Returns until when the deployment now cools, when this failure decided so.
     pub(crate) fn fail(
         &self,
         error: &ProviderError,
-        policy: BreakerPolicy,
+        policy: &BreakerPolicy,
         was_probe: bool,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let cooldown = match verdict(error, policy, was_probe) {
             Verdict::Innocent => None,
+            Verdict::Cool(span) if was_probe => Some(self.grown(span, now)),
             Verdict::Cool(span) => Some(span),
-            Verdict::Count => {
-                let failures = self.failures().add(now);
-                (failures > policy.allowed_fails).then_some(policy.cooldown_time)
+            Verdict::Count { allowed, apart } => {
+                let kind = apart.then_some(error.kind());
+                let failures = self.failures().add(kind, now);
+                (failures > allowed).then_some(policy.cooldown_time)
             }
         };
         let opened = cooldown.filter(|span| !span.is_zero()).map(|span| {
@@ -121,15 +156,28 @@ impl Breaker {
         opened
     }
 
+    /// Doubles a cooldown for each failed probe, with up to a tenth more so that deployments which failed together are not probed
+    /// together.
+    fn grown(&self, span: Duration, now: Timestamp) -> Duration {
+        let doublings = (self.failed_probes.fetch_add(1, Relaxed) + 1).min(MAX_DOUBLINGS);
+        let grown = span.saturating_mul(1 << doublings).min(span.max(MAX_COOLDOWN));
+        let tenth = u64::try_from(grown.as_millis() / 10).unwrap_or(0);
+        // The moment is chance enough, and the same moment gives the same cooldown again.
+        grown + Duration::from_millis(Dice::from_seed(now.as_millis()).below(tenth + 1))
+    }
+
     /// Opens until this moment at least: a deadline only ever moves away.
-    pub(crate) fn cool(&self, until: Timestamp, cause: ProviderErrorKind) {
-        if self.until.fetch_max(until.as_millis(), Relaxed) < until.as_millis() {
+    /// Returns whether that is news.
+    pub(crate) fn cool(&self, until: Timestamp, cause: ProviderErrorKind) -> bool {
+        let is_later = self.until.fetch_max(until.as_millis(), Relaxed) < until.as_millis();
+        if is_later {
             let position = CAUSES.iter().position(|kind| *kind == cause).and_then(|n| u8::try_from(n).ok());
             self.cause.store(position.unwrap_or(0), Relaxed);
         }
+        is_later
     }
 
-    fn failures(&self) -> std::sync::MutexGuard<'_, FailureWindow> {
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
         // A poisoned window is a window: counting cannot leave it half-done.
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,27 +185,34 @@ impl Breaker {
 
 enum Verdict {
     Innocent,
-    Count,
+    /// One of so many that are allowed within a minute, counted with all others or by its own kind.
+    Count {
+        allowed: u32,
+        apart: bool,
+    },
     Cool(Duration),
 }
 
 /// The one place that says what a failure does to its deployment.
-fn verdict(error: &ProviderError, policy: BreakerPolicy, was_probe: bool) -> Verdict {
-    let BreakerPolicy { cooldown_time, .. } = policy;
+fn verdict(error: &ProviderError, policy: &BreakerPolicy, was_probe: bool) -> Verdict {
+    let cooldown_time = policy.cooldown_time;
     if error.fault() == Fault::Request || cooldown_time.is_zero() {
         return Verdict::Innocent;
     }
+    let asked = error.retry_after().map(|span| span.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
+    if was_probe {
+        return Verdict::Cool(asked.unwrap_or(cooldown_time));
+    }
+    if let Some(allowed) = policy.by_kind.get(error.kind()) {
+        return Verdict::Count { allowed, apart: true };
+    }
     match error.kind() {
-        ProviderErrorKind::RateLimited => {
-            let asked = error.retry_after().map(|span| span.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
-            Verdict::Cool(asked.unwrap_or(cooldown_time))
-        }
+        ProviderErrorKind::RateLimited => Verdict::Cool(asked.unwrap_or(cooldown_time)),
         ProviderErrorKind::Authentication
         | ProviderErrorKind::Permission
         | ProviderErrorKind::QuotaExhausted
         | ProviderErrorKind::NotFound => Verdict::Cool(cooldown_time),
-        _ if was_probe => Verdict::Cool(cooldown_time),
-        _ => Verdict::Count,
+        _ => Verdict::Count { allowed: policy.allowed_fails, apart: false },
     }
 }
 
@@ -177,6 +232,35 @@ const CAUSES: [ProviderErrorKind; 11] = [
 ];
 
 const SPAN_SECONDS: usize = 60;
+
+/// The failures of one deployment: all together, and apart those whose kind has a limit of its own.
+#[derive(Debug)]
+struct Failures {
+    together: FailureWindow,
+    apart: Vec<(ProviderErrorKind, FailureWindow)>,
+}
+
+impl Failures {
+    const fn new() -> Self {
+        Self { together: FailureWindow::new(), apart: Vec::new() }
+    }
+
+    fn clear(&mut self) {
+        self.together.clear();
+        self.apart.clear();
+    }
+
+    fn add(&mut self, kind: Option<ProviderErrorKind>, now: Timestamp) -> u32 {
+        let Some(kind) = kind else { return self.together.add(now) };
+        if let Some((_, window)) = self.apart.iter_mut().find(|(known, _)| *known == kind) {
+            return window.add(now);
+        }
+        let mut window = FailureWindow::new();
+        let count = window.add(now);
+        self.apart.push((kind, window));
+        count
+    }
+}
 
 /// Failures of the last minute, counted by the second: constant memory however many there are.
 #[derive(Debug)]
@@ -220,7 +304,13 @@ mod tests {
     use super::*;
     use ProviderErrorKind::{Authentication, Cancelled, InvalidRequest, RateLimited, Server, Timeout};
 
-    const POLICY: BreakerPolicy = BreakerPolicy { allowed_fails: 2, cooldown_time: Duration::from_secs(60) };
+    fn policy() -> BreakerPolicy {
+        BreakerPolicy {
+            allowed_fails: 2,
+            by_kind: KindPolicy::default(),
+            cooldown_time: Duration::from_secs(60),
+        }
+    }
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_000_000 + seconds * 1000)
@@ -231,7 +321,7 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, kind: ProviderErrorKind, now: Timestamp) -> Option<Timestamp> {
-        breaker.fail(&error(kind), POLICY, false, now)
+        breaker.fail(&error(kind), &policy(), false, now)
     }
 
     #[test]
@@ -258,7 +348,7 @@ mod tests {
         assert_eq!(fail(&Breaker::new(), Authentication, at(0)), Some(at(60)));
         let limited = |seconds| {
             let error = error(RateLimited).with_retry_after(Duration::from_secs(seconds));
-            Breaker::new().fail(&error, POLICY, false, at(0))
+            Breaker::new().fail(&error, &policy(), false, at(0))
         };
         assert_eq!(limited(7), Some(at(7)));
         assert_eq!(limited(0), Some(at(1)), "an immediate retry is not believed");
@@ -280,10 +370,15 @@ mod tests {
         let breaker = Breaker::new();
         fail(&breaker, Authentication, at(0));
         let short = error(RateLimited).with_retry_after(Duration::from_secs(1));
-        breaker.fail(&short, POLICY, false, at(1));
+        breaker.fail(&short, &policy(), false, at(1));
         assert_eq!(breaker.state(at(59)), BreakerState::Open { until: at(60), cause: Authentication });
         fail(&breaker, Authentication, at(10));
         assert_eq!(breaker.state(at(69)), BreakerState::Open { until: at(70), cause: Authentication });
+    }
+
+    fn probe_fails(breaker: &Breaker, now: Timestamp) -> Duration {
+        assert!(breaker.take_probe());
+        breaker.fail(&error(Server), &policy(), true, now).unwrap().since(now)
     }
 
     #[test]
@@ -292,20 +387,54 @@ mod tests {
         fail(&breaker, Authentication, at(0));
         assert!(breaker.take_probe());
         assert!(!breaker.take_probe(), "only one");
-        assert_eq!(breaker.fail(&error(Server), POLICY, true, at(61)), Some(at(121)), "one failure reopens");
-        assert_eq!(breaker.state(at(121)), BreakerState::HalfOpen { probing: false });
-        assert!(breaker.take_probe());
         breaker.release_probe();
-        assert!(breaker.take_probe(), "an undecided probe can be made again");
-        breaker.close();
-        assert_eq!(breaker.state(at(122)), BreakerState::Closed);
+        assert!(probe_fails(&breaker, at(61)) >= Duration::from_secs(120), "one failure reopens, for longer");
+        assert_eq!(breaker.state(at(400)), BreakerState::HalfOpen { probing: false });
+        assert!(breaker.take_probe());
+        breaker.close(at(400));
+        assert_eq!(breaker.state(at(401)), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_cooldown_grows_while_probes_fail_up_to_five_minutes_and_starts_anew() {
+        let breaker = Breaker::new();
+        fail(&breaker, Authentication, at(0));
+        let spans: Vec<u64> = (1..=4).map(|n| probe_fails(&breaker, at(n * 1000)).as_secs()).collect();
+        assert!((120..=132).contains(&spans[0]) && (240..=264).contains(&spans[1]), "{spans:?}");
+        assert!(spans[2..].iter().all(|span| (300..=330).contains(span)), "{spans:?}");
+        breaker.take_probe();
+        breaker.close(at(9_000));
+        assert_eq!(fail(&breaker, Authentication, at(9_500)), Some(at(9_560)));
+    }
+
+    #[test]
+    fn after_closing_it_warms_up_over_half_a_minute() {
+        let breaker = Breaker::new();
+        assert_eq!(breaker.warmth(at(0)), 100);
+        breaker.close(at(0));
+        let warmth: Vec<u64> = [0, 2, 15, 29, 30, 90].map(|second| breaker.warmth(at(second))).into();
+        assert_eq!(warmth, [10, 10, 50, 96, 100, 100]);
+    }
+
+    #[test]
+    fn a_kind_with_a_limit_of_its_own_is_counted_apart() {
+        let by_kind = KindPolicy::new([(RateLimited, 2), (Timeout, 0)]);
+        let policy = BreakerPolicy { by_kind, ..policy() };
+        let breaker = Breaker::new();
+        let fail = |kind, second| breaker.fail(&error(kind), &policy, false, at(second));
+        assert_eq!(fail(RateLimited, 0), None, "even a 429 is allowed when the policy says so");
+        assert_eq!(fail(Server, 1), None);
+        assert_eq!(fail(Server, 1), None);
+        assert_eq!(fail(RateLimited, 2), None, "server errors do not count for it");
+        assert_eq!(fail(RateLimited, 3), Some(at(63)));
+        assert_eq!(Breaker::new().fail(&error(Timeout), &policy, false, at(0)), Some(at(60)));
     }
 
     #[test]
     fn a_cooldown_time_of_zero_never_cools() {
-        let policy = BreakerPolicy { allowed_fails: 0, cooldown_time: Duration::ZERO };
+        let policy = BreakerPolicy { allowed_fails: 0, cooldown_time: Duration::ZERO, ..policy() };
         for kind in [Server, Authentication, RateLimited] {
-            assert_eq!(Breaker::new().fail(&error(kind), policy, false, at(0)), None);
+            assert_eq!(Breaker::new().fail(&error(kind), &policy, false, at(0)), None);
         }
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::breaker::BreakerPolicy;
 use crate::config::{
-    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, Place, PoolConfig,
-    Settings,
+    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, KindPolicy, Place,
+    PoolConfig, Settings,
 };
+use crate::demand::TagSet;
 use crate::strategy::Strategy;
-use crate::{Alias, DeploymentId};
+use crate::{Alias, DeploymentId, Price, ProviderErrorKind};
 
 /// Deployments, pools and the fallback graph, ready to route by.
 ///
@@ -36,7 +37,10 @@ pub struct Catalog {
     deployments: Box<[Deployment]>,
     pools: Box<[Pool]>,
     by_alias: HashMap<Alias, PoolIndex>,
+    /// The aliases with a `*`, the most specific first.
+    patterns: Box<[(Alias, PoolIndex)]>,
     by_id: HashMap<DeploymentId, DeploymentIndex>,
+    tags: HashMap<Box<str>, TagSet>,
     settings: Settings,
 }
 
@@ -67,6 +71,26 @@ pub struct Deployment {
     pub(crate) breaker: BreakerPolicy,
     /// Distance between two turns, inverse to its share; `None` for a stand-by.
     pub(crate) stride: Option<u64>,
+    pub(crate) order: u32,
+    pub(crate) limits: Limits,
+    pub(crate) price: Option<Price>,
+    pub(crate) tags: TagSet,
+    /// The tags of all members of its pool.
+    pub(crate) pool_tags: TagSet,
+    /// Which of the catalog's providers it belongs to.
+    pub(crate) provider_index: u32,
+    /// The others that use the same credential.
+    pub(crate) same_credential: Box<[DeploymentIndex]>,
+    /// Those of them with the same model.
+    pub(crate) same_account_model: Box<[DeploymentIndex]>,
+}
+
+/// What a deployment may get; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Limits {
+    pub(crate) rpm: Option<u64>,
+    pub(crate) tpm: Option<u64>,
+    pub(crate) max_parallel_requests: Option<u32>,
 }
 
 impl Deployment {
@@ -90,6 +114,16 @@ impl Deployment {
         self.max_input_tokens
     }
 
+    /// Returns what it charges, when that is known.
+    pub const fn price(&self) -> Option<Price> {
+        self.price
+    }
+
+    /// Returns its priority in the pool, when it has one.
+    pub const fn order(&self) -> Option<u32> {
+        if self.order == u32::MAX { None } else { Some(self.order) }
+    }
+
     /// Returns the time one attempt may take.
     pub const fn timeout(&self) -> Duration {
         self.timeout
@@ -108,6 +142,7 @@ pub struct Pool {
     members: Box<[DeploymentIndex]>,
     strategy: Arc<dyn Strategy>,
     num_retries: u32,
+    retry_policy: KindPolicy,
     /// The largest window among its members, where one is known.
     pub(crate) window: Option<u64>,
     fallbacks: Box<[PoolIndex]>,
@@ -136,12 +171,32 @@ impl Pool {
         self.num_retries
     }
 
+    /// Returns how many retries it makes after an error of this kind.
+    pub fn retries_after(&self, kind: ProviderErrorKind) -> u32 {
+        self.retry_policy.get(kind).unwrap_or(self.num_retries)
+    }
+
+    /// Returns the most retries it makes, whatever the errors.
+    pub fn most_retries(&self) -> u32 {
+        self.num_retries.max(self.retry_policy.largest().unwrap_or(0))
+    }
+
     /// Returns where its requests go on, in order; empty when nowhere.
     pub fn fallbacks(&self, kind: FallbackKind) -> &[PoolIndex] {
         match kind {
             FallbackKind::General => &self.fallbacks,
             FallbackKind::ContextWindow => &self.context_window_fallbacks,
             FallbackKind::ContentPolicy => &self.content_policy_fallbacks,
+        }
+    }
+}
+
+impl Pool {
+    const fn edges_mut(&mut self, kind: FallbackKind) -> &mut Box<[PoolIndex]> {
+        match kind {
+            FallbackKind::General => &mut self.fallbacks,
+            FallbackKind::ContextWindow => &mut self.context_window_fallbacks,
+            FallbackKind::ContentPolicy => &mut self.content_policy_fallbacks,
         }
     }
 }
@@ -155,28 +210,50 @@ impl Catalog {
     /// Every problem there is, each with its place.
     pub fn new(config: Config) -> Result<Self, ConfigErrors> {
         let mut problems = Problems::default();
-        let Config { deployments, fallbacks, pools, settings } = config;
+        let Config { deployments, fallbacks, pools, aliases, settings } = config;
         problems.check_settings(&settings);
         if deployments.is_empty() {
             problems.add(Place::Deployments, "there is no deployment: list at least one".to_owned());
         }
-        let groups = Groups::of(&deployments);
+        let mut groups = Groups::of(&deployments);
+        groups.add_names(&aliases, &mut problems);
+        let tags = tags(&deployments, &mut problems);
         let pools = resolve_pools(&groups, &deployments, &fallbacks, &pools, &settings, &mut problems);
-        let deployments = resolve_deployments(&groups, deployments, &settings, &mut problems);
-        if problems.0.is_empty() {
-            let by_id = indices(deployments.len())
-                .zip(&deployments)
-                .map(|(index, deployment)| (deployment.id.clone(), index))
-                .collect();
-            Ok(Self { deployments, pools, by_alias: groups.by_alias, by_id, settings })
-        } else {
-            Err(ConfigErrors(problems.0))
+        let deployments = resolve_deployments(&groups, &tags, deployments, &settings, &mut problems);
+        if !problems.0.is_empty() {
+            return Err(ConfigErrors(problems.0));
         }
+        let by_id = indices(deployments.len())
+            .zip(&deployments)
+            .map(|(index, deployment)| (deployment.id.clone(), index))
+            .collect();
+        let Groups { by_alias, .. } = groups;
+        let mut patterns: Vec<(Alias, PoolIndex)> = by_alias
+            .iter()
+            .filter(|(alias, _)| alias.as_str().contains('*'))
+            .map(|(alias, pool)| (alias.clone(), *pool))
+            .collect();
+        patterns.sort_by_key(|(alias, _)| (std::cmp::Reverse(alias.as_str().len()), alias.clone()));
+        Ok(Self { deployments, pools, by_alias, patterns: patterns.into(), by_id, tags, settings })
     }
 
-    /// Returns the pool behind an alias.
+    /// Returns the pool behind an alias, or behind the most specific pattern that it matches.
     pub fn pool(&self, alias: &str) -> Option<PoolIndex> {
-        self.by_alias.get(alias).copied()
+        let exact = self.by_alias.get(alias).copied();
+        exact.or_else(|| {
+            self.patterns.iter().find(|(pattern, _)| matches(pattern.as_str(), alias)).map(|found| found.1)
+        })
+    }
+
+    /// Returns the tag that requests without tags look for.
+    pub(crate) fn default_tag(&self) -> TagSet {
+        self.tags.get("default").copied().unwrap_or_default()
+    }
+
+    /// Returns the set of these tags. Tags that no deployment has are in it all the same: they match nobody.
+    pub fn tags<'t>(&self, names: impl IntoIterator<Item = &'t str>) -> TagSet {
+        let tag = |name| self.tags.get(name).copied().unwrap_or(TagSet::UNKNOWN);
+        names.into_iter().fold(TagSet::NONE, |set, name| set.with(tag(name)))
     }
 
     /// Returns the deployment with this id.
@@ -226,7 +303,7 @@ impl Catalog {
                 }
             }
         }
-        reached.iter().map(|pool| 1 + u64::from(self[*pool].num_retries)).sum()
+        reached.iter().map(|pool| 1 + u64::from(self[*pool].most_retries())).sum()
     }
 }
 
@@ -277,6 +354,52 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// Adds further names for pools, one level deep.
+    fn add_names(&mut self, names: &[(Alias, Alias)], problems: &mut Problems) {
+        let named = names.iter().enumerate().filter_map(|(n, (name, target))| {
+            let pool = problems.find(self, target, Place::Alias(n))?;
+            Some((n, name.clone(), pool))
+        });
+        for (n, name, pool) in named.collect::<Vec<_>>() {
+            if self.by_alias.insert(name.clone(), pool).is_some_and(|other| other != pool) {
+                problems.add(Place::Alias(n), format!("`{name}` is the alias of a pool already"));
+            }
+        }
+    }
+}
+
+/// Gives each tag a bit.
+fn tags(deployments: &[DeploymentConfig], problems: &mut Problems) -> HashMap<Box<str>, TagSet> {
+    let mut tags: HashMap<Box<str>, TagSet> = HashMap::new();
+    for (n, deployment) in deployments.iter().enumerate() {
+        for tag in &deployment.tags {
+            let next = tags.len();
+            if next >= 63 && !tags.contains_key(tag.as_str()) {
+                problems
+                    .add(Place::Deployment(n, "tags"), "there are more than 63 different tags".to_owned());
+                return tags;
+            }
+            tags.entry(tag.as_str().into()).or_insert(TagSet(1 << next));
+        }
+    }
+    tags
+}
+
+/// Whether a name matches a pattern in which `*` stands for anything.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
 fn resolve_pools(
     groups: &Groups,
     deployments: &[DeploymentConfig],
@@ -293,6 +416,7 @@ fn resolve_pools(
             members: members.as_slice().into(),
             strategy: Arc::clone(&settings.routing_strategy),
             num_retries: settings.num_retries,
+            retry_policy: settings.retry_policy.clone(),
             window: members.iter().filter_map(|index| deployments.get(index.get())?.max_input_tokens).max(),
             fallbacks: Box::default(),
             context_window_fallbacks: Box::default(),
@@ -300,46 +424,78 @@ fn resolve_pools(
         })
         .collect();
     for (n, list) in fallbacks.iter().enumerate() {
-        let from = problems.find(groups, &list.from, Place::FallbackFrom(n));
         let targets: Vec<PoolIndex> = list
             .to
             .iter()
             .enumerate()
             .filter_map(|(m, target)| problems.find(groups, target, Place::FallbackTo(n, m)))
             .collect();
-        let Some(pool) = from.and_then(|from| pools.get_mut(from.0 as usize)) else {
-            continue;
-        };
-        let edges = match list.kind {
-            FallbackKind::General => &mut pool.fallbacks,
-            FallbackKind::ContextWindow => &mut pool.context_window_fallbacks,
-            FallbackKind::ContentPolicy => &mut pool.content_policy_fallbacks,
-        };
-        *edges = edges.iter().copied().chain(targets).collect();
+        let from = list.from.as_ref().and_then(|from| problems.find(groups, from, Place::FallbackFrom(n)));
+        if let Some(pool) = from.and_then(|from| pools.get_mut(from.0 as usize)) {
+            let edges = pool.edges_mut(list.kind);
+            *edges = edges.iter().copied().chain(targets).collect();
+        }
     }
-    for (n, PoolConfig { alias, routing_strategy, num_retries }) in overrides.iter().enumerate() {
-        let index = problems.find(groups, alias, Place::Pool(n));
-        let Some(pool) = index.and_then(|index| pools.get_mut(index.0 as usize)) else {
-            continue;
+    // What holds for every pool holds for those that say nothing themselves; a pool does not fall back to itself by default.
+    for list in fallbacks.iter().filter(|list| list.from.is_none()) {
+        let named = |pool: &Pool| {
+            fallbacks.iter().any(|other| other.kind == list.kind && other.from.as_ref() == Some(&pool.alias))
         };
+        for pool in &mut pools {
+            if !named(pool) {
+                let targets = list.to.iter().filter(|target| **target != pool.alias);
+                let targets =
+                    targets.filter_map(|target| groups.by_alias.get(target).copied()).collect::<Vec<_>>();
+                let edges = pool.edges_mut(list.kind);
+                *edges = edges.iter().copied().chain(targets).collect();
+            }
+        }
+    }
+    for (n, PoolConfig { alias, routing_strategy, num_retries, retry_policy }) in overrides.iter().enumerate()
+    {
+        let index = problems.find(groups, alias, Place::Pool(n));
+        let Some(pool) = index.and_then(|index| pools.get_mut(index.0 as usize)) else { continue };
         if let Some(strategy) = routing_strategy {
             pool.strategy = Arc::clone(strategy);
         }
         pool.num_retries = num_retries.unwrap_or(pool.num_retries);
+        if let Some(policy) = retry_policy {
+            pool.retry_policy = policy.clone();
+        }
     }
     pools.into()
 }
 
 fn resolve_deployments(
     groups: &Groups,
+    tags: &HashMap<Box<str>, TagSet>,
     deployments: Vec<DeploymentConfig>,
     settings: &Settings,
     problems: &mut Problems,
 ) -> Box<[Deployment]> {
     let strides = strides(groups, &deployments, problems);
     let ids = ids(&deployments, problems);
-    let resolved =
-        deployments.into_iter().zip(strides).zip(ids).enumerate().map(|(n, ((config, stride), id))| {
+    let domains = domains(&deployments);
+    let providers = providers(&deployments);
+    let own_tags: Vec<TagSet> = deployments
+        .iter()
+        .map(|config| {
+            let known = config.tags.iter().filter_map(|tag| tags.get(tag.as_str()));
+            known.fold(TagSet::NONE, |set, tag| set.with(*tag))
+        })
+        .collect();
+    let mut pool_tags = vec![TagSet::NONE; deployments.len()];
+    for (_, members) in &groups.members {
+        let union = members.iter().filter_map(|index| own_tags.get(index.get()));
+        let union = union.fold(TagSet::NONE, |set, tags| set.with(*tags));
+        for index in members {
+            if let Some(tags) = pool_tags.get_mut(index.get()) {
+                *tags = union;
+            }
+        }
+    }
+    let resolved = deployments.into_iter().zip(strides).zip(ids).zip(domains).zip(providers).enumerate().map(
+        |(n, ((((config, stride), id), (same_credential, same_account_model)), provider_index))| {
             let timeout = config.timeout.unwrap_or(settings.timeout);
             let stream_timeout = config.stream_timeout.or(settings.stream_timeout).unwrap_or(timeout);
             problems.check_span(config.timeout, Place::Deployment(n, "timeout"));
@@ -351,14 +507,69 @@ fn resolve_deployments(
                 max_input_tokens: config.max_input_tokens,
                 timeout,
                 stream_timeout,
+                order: config.order.unwrap_or(u32::MAX),
+                limits: Limits {
+                    rpm: config.rpm,
+                    tpm: config.tpm,
+                    max_parallel_requests: config
+                        .max_parallel_requests
+                        .or(settings.default_max_parallel_requests),
+                },
+                price: config.price,
+                tags: own_tags.get(n).copied().unwrap_or_default(),
+                pool_tags: pool_tags.get(n).copied().unwrap_or_default(),
+                provider_index,
+                same_credential,
+                same_account_model,
                 breaker: BreakerPolicy {
+                    by_kind: config
+                        .allowed_fails_policy
+                        .unwrap_or_else(|| settings.allowed_fails_policy.clone()),
                     allowed_fails: config.allowed_fails.unwrap_or(settings.allowed_fails),
                     cooldown_time: config.cooldown_time.unwrap_or(settings.cooldown_time),
                 },
                 stride,
             }
-        });
+        },
+    );
     resolved.collect()
+}
+
+type Peers = Box<[DeploymentIndex]>;
+
+/// For each deployment the others with the same credential, and those of them with the same model.
+fn domains(deployments: &[DeploymentConfig]) -> Vec<(Peers, Peers)> {
+    let mut by_credential: HashMap<(&str, u32), Vec<DeploymentIndex>> = HashMap::new();
+    for (index, deployment) in indices(deployments.len()).zip(deployments) {
+        if let Some(credential) = deployment.credential {
+            by_credential.entry((&deployment.provider, credential)).or_default().push(index);
+        }
+    }
+    let peers = |(index, deployment): (DeploymentIndex, &DeploymentConfig)| {
+        let sharing =
+            deployment.credential.and_then(|number| by_credential.get(&(&*deployment.provider, number)));
+        let others = sharing.into_iter().flatten().copied().filter(|other| *other != index);
+        let same_credential: Peers = others.collect();
+        let model = |other: &DeploymentIndex| deployments.get(other.get()).map(|other| &other.model);
+        let same_model =
+            same_credential.iter().copied().filter(|other| model(other) == Some(&deployment.model));
+        let same_model: Peers = same_model.collect();
+        (same_credential, same_model)
+    };
+    indices(deployments.len()).zip(deployments).map(peers).collect()
+}
+
+/// The number of each deployment's provider.
+#[expect(clippy::cast_possible_truncation, reason = "there are no more providers than deployments")]
+fn providers(deployments: &[DeploymentConfig]) -> Vec<u32> {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    deployments
+        .iter()
+        .map(|deployment| {
+            let next = numbers.len() as u32;
+            *numbers.entry(&deployment.provider).or_insert(next)
+        })
+        .collect()
 }
 
 /// The distance between two turns of each deployment; `None` for a stand-by.
@@ -482,7 +693,7 @@ mod tests {
     fn edges(from: &str, to: &[&str]) -> FallbackConfig {
         FallbackConfig {
             kind: FallbackKind::General,
-            from: alias(from),
+            from: Some(alias(from)),
             to: to.iter().map(|name| alias(name)).collect(),
         }
     }

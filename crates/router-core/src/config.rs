@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::strategy::{SimpleShuffle, Strategy};
-use crate::{Alias, DeploymentId};
+use crate::{Alias, DeploymentId, Price, ProviderErrorKind};
 
 /// Everything the core needs to know, as written by a person or a program.
 ///
@@ -18,6 +18,8 @@ pub struct Config {
     pub fallbacks: Vec<FallbackConfig>,
     /// Settings of single pools.
     pub pools: Vec<PoolConfig>,
+    /// Further names for pools: `model_group_alias`.
+    pub aliases: Vec<(Alias, Alias)>,
     /// Settings of the whole router.
     pub settings: Settings,
 }
@@ -36,9 +38,9 @@ pub struct DeploymentConfig {
     pub model: String,
     /// Its share of the pool's traffic, relative to the others. 0 makes it a stand-by.
     pub weight: Option<f64>,
-    /// Requests per minute its account may make; serves as its share where no weight is given.
+    /// Requests per minute it may get; also its share where no weight is given.
     pub rpm: Option<u64>,
-    /// Tokens per minute its account may use; serves as its share where neither weight nor rpm is given.
+    /// Tokens per minute it may use; also its share where neither weight nor rpm is given.
     pub tpm: Option<u64>,
     /// The longest prompt it takes, in tokens.
     pub max_input_tokens: Option<u64>,
@@ -50,6 +52,39 @@ pub struct DeploymentConfig {
     pub cooldown_time: Option<Duration>,
     /// Overrides [`Settings::allowed_fails`].
     pub allowed_fails: Option<u32>,
+    /// Overrides [`Settings::allowed_fails_policy`].
+    pub allowed_fails_policy: Option<KindPolicy>,
+    /// Its priority in the pool: the lowest that is ready gets the traffic. Those without come last.
+    pub order: Option<u32>,
+    /// The most calls in flight at a time. Overrides [`Settings::default_max_parallel_requests`].
+    pub max_parallel_requests: Option<u32>,
+    /// What it charges; `None` when that is not known.
+    pub price: Option<Price>,
+    /// Tags by which requests choose it.
+    pub tags: Vec<String>,
+    /// Which credential it uses: deployments with the same number share one. `None` shares with nobody.
+    pub credential: Option<u32>,
+}
+
+/// A number per kind of error; kinds that are not listed have none of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KindPolicy(Vec<(ProviderErrorKind, u32)>);
+
+impl KindPolicy {
+    /// Makes a policy of these numbers.
+    pub fn new(numbers: impl IntoIterator<Item = (ProviderErrorKind, u32)>) -> Self {
+        Self(numbers.into_iter().collect())
+    }
+
+    /// Returns the number of a kind.
+    pub fn get(&self, kind: ProviderErrorKind) -> Option<u32> {
+        self.0.iter().find(|(listed, _)| *listed == kind).map(|(_, number)| *number)
+    }
+
+    /// Returns the largest number; `None` when there is none.
+    pub fn largest(&self) -> Option<u32> {
+        self.0.iter().map(|(_, number)| *number).max()
+    }
 }
 
 impl DeploymentConfig {
@@ -69,6 +104,12 @@ impl DeploymentConfig {
             stream_timeout: None,
             cooldown_time: None,
             allowed_fails: None,
+            allowed_fails_policy: None,
+            order: None,
+            max_parallel_requests: None,
+            price: None,
+            tags: Vec::new(),
+            credential: None,
         }
     }
 }
@@ -78,8 +119,8 @@ impl DeploymentConfig {
 pub struct FallbackConfig {
     /// What sends a request along these edges.
     pub kind: FallbackKind,
-    /// The pool that gave up.
-    pub from: Alias,
+    /// The pool that gave up; `None` is every pool that has no edges of this kind of its own.
+    pub from: Option<Alias>,
     /// Where to go on, in this order.
     pub to: Vec<Alias>,
 }
@@ -116,6 +157,8 @@ pub struct PoolConfig {
     pub routing_strategy: Option<Arc<dyn Strategy>>,
     /// Overrides [`Settings::num_retries`].
     pub num_retries: Option<u32>,
+    /// Overrides [`Settings::retry_policy`].
+    pub retry_policy: Option<KindPolicy>,
 }
 
 /// Settings of the whole router. The defaults are LiteLLM's where it has one that can be kept.
@@ -139,6 +182,20 @@ pub struct Settings {
     pub cooldown_time: Duration,
     /// Failures within a minute that do not cool a deployment yet. Default 3.
     pub allowed_fails: u32,
+    /// The same by kind of error, each kind counted apart. Default: none.
+    pub allowed_fails_policy: KindPolicy,
+    /// Retries by kind of error. Default: `num_retries` for every kind.
+    pub retry_policy: KindPolicy,
+    /// The most pools a request goes on to after its first. Default 5, as LiteLLM, where it bounds depth.
+    pub max_fallbacks: u32,
+    /// How long a request waits for room when every deployment that could take it is at its limit. Default 0: not at all.
+    pub queue_timeout: Duration,
+    /// Whether prompts longer than a deployment's window are kept from it. Default: false, as LiteLLM.
+    pub enable_pre_call_checks: bool,
+    /// Whether requests choose deployments by tags. Default: false.
+    pub enable_tag_filtering: bool,
+    /// The most calls in flight at a deployment that sets none itself. Default: no limit.
+    pub default_max_parallel_requests: Option<u32>,
 }
 
 impl Default for Settings {
@@ -152,6 +209,13 @@ impl Default for Settings {
             total_timeout: None,
             cooldown_time: Duration::from_secs(5),
             allowed_fails: 3,
+            allowed_fails_policy: KindPolicy::default(),
+            retry_policy: KindPolicy::default(),
+            max_fallbacks: 5,
+            queue_timeout: Duration::ZERO,
+            enable_pre_call_checks: false,
+            enable_tag_filtering: false,
+            default_max_parallel_requests: None,
         }
     }
 }
@@ -190,6 +254,8 @@ pub enum Place {
     FallbackTo(usize, usize),
     /// The pool settings at this position.
     Pool(usize),
+    /// The further name at this position.
+    Alias(usize),
     /// A setting of the router.
     Setting(&'static str),
 }
@@ -202,6 +268,7 @@ impl fmt::Display for Place {
             Self::FallbackFrom(n) => write!(f, "fallbacks[{n}]"),
             Self::FallbackTo(n, m) => write!(f, "fallbacks[{n}][{m}]"),
             Self::Pool(n) => write!(f, "pools[{n}]"),
+            Self::Alias(n) => write!(f, "model_group_alias[{n}]"),
             Self::Setting(setting) => f.write_str(setting),
         }
     }

@@ -2,31 +2,77 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::breaker::{Breaker, BreakerState};
-use crate::catalog::{Catalog, DeploymentIndex, PoolIndex};
-use crate::{DeploymentId, ProviderError, ProviderErrorKind, Timestamp};
+use crate::catalog::{Catalog, Deployment, DeploymentIndex, PoolIndex};
+use crate::demand::{Demand, RequestKind};
+use crate::headroom::{Headroom, HeadroomGauge};
+use crate::latency::Latency;
+use crate::retry_budget::RetryBudget;
+use crate::window::MinuteWindow;
+use crate::{DeploymentId, Fault, ProviderError, ProviderErrorKind, Timestamp, Usage};
 
 /// A catalog with the live state of each of its deployments. Shared by every route; plain atomics.
 #[derive(Debug)]
 pub struct Fleet {
     catalog: Arc<Catalog>,
     live: Box<[Live]>,
-    /// The turn each pool has reached; a deployment that was away starts here.
-    rounds: Box<[AtomicU64]>,
+    pools: Box<[LivePool]>,
+    /// Retries of each provider, over all pools.
+    provider_budgets: Box<[RetryBudget]>,
 }
 
 /// The live state of one deployment.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) breaker: Breaker,
+    pub(crate) latency: Latency,
+    pub(crate) requests: MinuteWindow,
+    pub(crate) tokens: MinuteWindow,
+    pub(crate) gauge: HeadroomGauge,
     in_flight: AtomicU32,
     turn: AtomicU64,
 }
 
+/// The live state of one pool.
+#[derive(Debug)]
+pub(crate) struct LivePool {
+    /// The turn it has reached; a deployment that was away starts here.
+    pub(crate) round: AtomicU64,
+    pub(crate) retries: RetryBudget,
+    /// The usual length of its answers in tokens, as a moving average.
+    completion_tokens: AtomicU64,
+}
+
+/// What is assumed of an answer's length before any was seen, in tokens.
+const USUAL_COMPLETION: u64 = 256;
+
+impl LivePool {
+    /// Returns how many tokens an answer will probably have.
+    pub(crate) fn expected_completion(&self, demand: &Demand) -> u64 {
+        let usual = self.completion_tokens.load(Relaxed);
+        demand.max_tokens.map_or(usual, |most| usual.min(most))
+    }
+
+    fn learn_completion(&self, tokens: u64) {
+        // An eighth of each new answer, as TCP smooths its round-trip time (RFC 6298). A lost update is a sample less.
+        let usual = self.completion_tokens.load(Relaxed);
+        self.completion_tokens.store((usual * 7 + tokens).div_ceil(8), Relaxed);
+    }
+}
+
 impl Live {
     const fn new() -> Self {
-        Self { breaker: Breaker::new(), in_flight: AtomicU32::new(0), turn: AtomicU64::new(0) }
+        Self {
+            breaker: Breaker::new(),
+            latency: Latency::new(),
+            requests: MinuteWindow::new(),
+            tokens: MinuteWindow::new(),
+            gauge: HeadroomGauge::new(),
+            in_flight: AtomicU32::new(0),
+            turn: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -37,6 +83,64 @@ impl Live {
         self.turn.load(Relaxed)
     }
 }
+
+/// Whether a deployment may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Ready,
+    /// It may from this moment on, as far as that is known.
+    Later(Timestamp, Obstacle),
+}
+
+/// What keeps a deployment from being called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// It is cooling down after such an error.
+    Cooling(ProviderErrorKind),
+    /// It is half-open and its probe is on its way.
+    Probing,
+    /// Its requests per minute are used up.
+    Rpm,
+    /// Its tokens per minute are used up.
+    Tpm,
+    /// All its places in flight are taken.
+    MaxParallelRequests,
+    /// The provider's own rate-limit headers say that nothing is left.
+    ProviderLimit,
+}
+
+impl Obstacle {
+    /// Returns whether it is a limit, as opposed to a failure.
+    pub const fn is_limit(self) -> bool {
+        match self {
+            Self::Cooling(ProviderErrorKind::RateLimited)
+            | Self::Rpm
+            | Self::Tpm
+            | Self::MaxParallelRequests
+            | Self::ProviderLimit => true,
+            Self::Cooling(_) | Self::Probing => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cooling(cause) => write!(f, "cooling down: {cause}"),
+            Self::Probing => f.write_str("cooling down: its probe is on its way"),
+            Self::Rpm => f.write_str("its requests per minute are used up"),
+            Self::Tpm => f.write_str("its tokens per minute are used up"),
+            Self::MaxParallelRequests => f.write_str("all its parallel requests are taken"),
+            Self::ProviderLimit => f.write_str("the provider says its limit is reached"),
+        }
+    }
+}
+
+/// How soon to look again where nobody knows when it will be over: a probe, a place in flight.
+const RECHECK: Duration = Duration::from_secs(1);
+pub(crate) const PARALLEL_RECHECK: Duration = Duration::from_millis(50);
 
 /// A change of a deployment's health, worth telling others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +166,15 @@ impl Fleet {
     /// Starts with every deployment healthy and idle.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let live = catalog.deployments().iter().map(|_| Live::new()).collect();
-        let rounds = catalog.pools().iter().map(|_| AtomicU64::new(0)).collect();
-        Self { catalog, live, rounds }
+        let pool = || LivePool {
+            round: AtomicU64::new(0),
+            retries: RetryBudget::new(),
+            completion_tokens: AtomicU64::new(USUAL_COMPLETION),
+        };
+        let pools = catalog.pools().iter().map(|_| pool()).collect();
+        let providers = catalog.deployments().iter().map(|found| found.provider_index + 1).max().unwrap_or(0);
+        let provider_budgets = (0..providers).map(|_| RetryBudget::new()).collect();
+        Self { catalog, live, pools, provider_budgets }
     }
 
     /// Returns the configuration it belongs to.
@@ -81,19 +192,68 @@ impl Fleet {
         self.live(deployment).in_flight()
     }
 
+    /// Returns the median latency of a deployment's last answers: whole ones, or the first tokens of streams.
+    pub fn p50(&self, deployment: DeploymentIndex, kind: RequestKind) -> Option<Duration> {
+        let latency = &self.live(deployment).latency;
+        let samples = match kind {
+            RequestKind::Whole => &latency.whole,
+            RequestKind::Stream => &latency.first_token,
+        };
+        samples.p50().map(Duration::from_micros)
+    }
+
+    /// Returns the requests and tokens of a deployment within the last minute; what is in flight counts by its estimate.
+    pub fn used(&self, deployment: DeploymentIndex, now: Timestamp) -> (u64, u64) {
+        let live = self.live(deployment);
+        (live.requests.sum(now), live.tokens.sum(now))
+    }
+
     /// Takes over what a peer found out. What it tells of deployments that are not here is none of our business.
     ///
     /// A peer's recovery closes nothing here: our own probe decides that, since our way there may be another.
     pub fn apply(&self, change: &HealthChange) {
         match change {
             HealthChange::Cooled { deployment, until, cause } => {
-                let found = self.catalog.deployments().iter().position(|known| known.id() == deployment);
-                if let Some(live) = found.and_then(|n| self.live.get(n)) {
-                    live.breaker.cool(*until, *cause);
+                if let Some(index) = self.catalog.deployment(deployment.as_str()) {
+                    self.live(index).breaker.cool(*until, *cause);
                 }
             }
             HealthChange::Recovered { .. } => {}
         }
+    }
+
+    /// Returns whether a deployment may be called for this demand now. This is the one place that knows its limits.
+    pub fn admission(&self, deployment: DeploymentIndex, demand: &Demand, now: Timestamp) -> Admission {
+        let live = self.live(deployment);
+        match live.breaker.state(now) {
+            BreakerState::Closed | BreakerState::HalfOpen { probing: false } => {}
+            BreakerState::HalfOpen { probing: true } => {
+                return Admission::Later(now + RECHECK, Obstacle::Probing);
+            }
+            BreakerState::Open { until, cause } => return Admission::Later(until, Obstacle::Cooling(cause)),
+        }
+        let limits = self.catalog[deployment].limits;
+        if limits.max_parallel_requests.is_some_and(|most| live.in_flight() >= most) {
+            return Admission::Later(now + PARALLEL_RECHECK, Obstacle::MaxParallelRequests);
+        }
+        if let Some(rpm) = limits.rpm
+            && live.requests.sum(now) >= rpm
+        {
+            return Admission::Later(now + live.requests.wait_for(1, rpm, now), Obstacle::Rpm);
+        }
+        // A prompt larger than the whole limit is let through when nothing else is under way: no wait would help it.
+        if let Some(tpm) = limits.tpm {
+            let used = live.tokens.sum(now);
+            let wanted = demand.prompt_tokens.max(1);
+            if used > 0 && used.saturating_add(wanted) > tpm {
+                let wait = live.tokens.wait_for(wanted.min(tpm), tpm, now);
+                return Admission::Later(now + wait, Obstacle::Tpm);
+            }
+        }
+        if let Some(until) = live.gauge.exhausted_until(demand.prompt_tokens, now) {
+            return Admission::Later(until, Obstacle::ProviderLimit);
+        }
+        Admission::Ready
     }
 
     #[expect(clippy::indexing_slicing, reason = "one live state per deployment of the own catalog")]
@@ -101,33 +261,125 @@ impl Fleet {
         &self.live[deployment.get()]
     }
 
-    #[expect(clippy::indexing_slicing, reason = "one round per pool of the own catalog")]
-    pub(crate) fn round(&self, pool: PoolIndex) -> &AtomicU64 {
-        &self.rounds[pool.0 as usize]
+    #[expect(clippy::indexing_slicing, reason = "one live state per pool of the own catalog")]
+    pub(crate) fn live_pool(&self, pool: PoolIndex) -> &LivePool {
+        &self.pools[pool.0 as usize]
     }
 
-    /// Counts a pick at once, so that the next pick sees it. `None` when it would be a second probe.
+    #[expect(clippy::indexing_slicing, reason = "one budget per provider of the own catalog")]
+    pub(crate) fn provider_budget(&self, deployment: DeploymentIndex) -> &RetryBudget {
+        &self.provider_budgets[self.catalog[deployment].provider_index as usize]
+    }
+
+    /// Counts a pick at once, so that the next pick sees it. `None` when somebody else was quicker: it would be a second probe, or
+    /// over a limit.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         pool: PoolIndex,
         deployment: DeploymentIndex,
+        demand: &Demand,
         now: Timestamp,
     ) -> Option<Reservation> {
         let live = self.live(deployment);
+        let settings = &self.catalog[deployment];
+        // Taken first and given back if it was one too many, so that two at once cannot both slip under a limit.
+        let in_flight = live.in_flight.fetch_add(1, Relaxed);
+        if settings.limits.max_parallel_requests.is_some_and(|most| in_flight >= most) {
+            live.in_flight.fetch_sub(1, Relaxed);
+            return None;
+        }
+        live.requests.add(1, now);
+        if settings.limits.rpm.is_some_and(|rpm| live.requests.sum(now) > rpm) {
+            live.requests.remove(1, now);
+            live.in_flight.fetch_sub(1, Relaxed);
+            return None;
+        }
         let probe = match live.breaker.state(now) {
             BreakerState::Closed => false,
             BreakerState::HalfOpen { .. } if live.breaker.take_probe() => true,
-            BreakerState::HalfOpen { .. } | BreakerState::Open { .. } => return None,
+            BreakerState::HalfOpen { .. } | BreakerState::Open { .. } => {
+                live.requests.remove(1, now);
+                live.in_flight.fetch_sub(1, Relaxed);
+                return None;
+            }
         };
-        live.in_flight.fetch_add(1, Relaxed);
-        if let Some(stride) = self.catalog[deployment].stride {
-            let start = live.turn().max(self.round(pool).load(Relaxed));
-            self.round(pool).fetch_max(start, Relaxed);
+        live.tokens.add(demand.prompt_tokens, now);
+        live.gauge.take(demand.prompt_tokens);
+        self.advance(pool, deployment, settings);
+        Some(Reservation {
+            fleet: Arc::clone(self),
+            pool,
+            deployment,
+            probe,
+            reserved_at: now,
+            reserved_tokens: demand.prompt_tokens,
+        })
+    }
+
+    /// Moves a deployment's turn on by its stride.
+    fn advance(&self, pool: PoolIndex, deployment: DeploymentIndex, settings: &Deployment) {
+        if let Some(stride) = settings.stride {
+            let live = self.live(deployment);
+            let round = &self.live_pool(pool).round;
+            let start = live.turn().max(round.load(Relaxed));
+            round.fetch_max(start, Relaxed);
             // Two threads that pick the same deployment at once each move it on by a stride.
             live.turn.fetch_max(start, Relaxed);
             live.turn.fetch_add(stride, Relaxed);
         }
-        Some(Reservation { fleet: Arc::clone(self), deployment, probe })
+    }
+
+    /// Cools what shares the failure domain of an error: the credential, or the account and model.
+    fn cool_domain(
+        &self,
+        deployment: DeploymentIndex,
+        error: &ProviderError,
+        until: Timestamp,
+        changes: &mut Vec<HealthChange>,
+    ) {
+        let settings = &self.catalog[deployment];
+        let peers = match error.fault() {
+            Fault::Credential => &settings.same_credential,
+            Fault::AccountModel => &settings.same_account_model,
+            Fault::Request | Fault::Region | Fault::Path => return,
+        };
+        for peer in peers {
+            let peer_settings = &self.catalog[*peer];
+            if !peer_settings.breaker.cooldown_time.is_zero()
+                && self.live(*peer).breaker.cool(until, error.kind())
+            {
+                let deployment = peer_settings.id().clone();
+                changes.push(HealthChange::Cooled { deployment, until, cause: error.kind() });
+            }
+        }
+    }
+}
+
+/// What a call taught about its deployment.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Lesson {
+    /// The tokens used, when the provider told.
+    pub usage: Option<Usage>,
+    /// How long a whole reply took, or a stream to its first token.
+    pub latency: Option<(RequestKind, Duration)>,
+    /// What the provider's rate-limit headers said.
+    pub headroom: Option<Headroom>,
+}
+
+impl Lesson {
+    /// Adds the tokens used.
+    #[must_use]
+    pub const fn with_usage(mut self, usage: Option<Usage>) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// Adds what the provider's rate-limit headers said.
+    #[must_use]
+    pub const fn with_headroom(mut self, headroom: Option<Headroom>) -> Self {
+        self.headroom = headroom;
+        self
     }
 }
 
@@ -137,8 +389,11 @@ impl Fleet {
 #[must_use]
 pub struct Reservation {
     fleet: Arc<Fleet>,
+    pool: PoolIndex,
     deployment: DeploymentIndex,
     probe: bool,
+    reserved_at: Timestamp,
+    reserved_tokens: u64,
 }
 
 impl Reservation {
@@ -152,22 +407,52 @@ impl Reservation {
         self.probe
     }
 
-    /// Reports how the call went: the error, or none. Returns what this changes for everybody else.
-    pub fn settle(mut self, error: Option<&ProviderError>, now: Timestamp) -> Option<HealthChange> {
+    /// Reports how long the answer, or its first token, took.
+    pub(crate) fn learn_latency(&self, kind: RequestKind, latency: Duration, now: Timestamp) {
+        let samples = &self.fleet.live(self.deployment).latency;
+        match kind {
+            RequestKind::Whole => samples.whole.add(latency, now),
+            RequestKind::Stream => samples.first_token.add(latency, now),
+        }
+    }
+
+    /// Reports how the call went: the error, or none, and the tokens it used. Returns what this changes for everybody else.
+    pub fn settle(
+        mut self,
+        error: Option<&ProviderError>,
+        lesson: Lesson,
+        now: Timestamp,
+    ) -> Vec<HealthChange> {
         let deployment = &self.fleet.catalog[self.deployment];
-        let breaker = &self.fleet.live(self.deployment).breaker;
-        let change = match error {
+        let live = self.fleet.live(self.deployment);
+        if let Some(headroom) = lesson.headroom {
+            live.gauge.set(headroom, now);
+        }
+        if let Some(usage) = lesson.usage {
+            // The estimate was counted when the place was taken; what was really used takes its place.
+            live.tokens.remove(self.reserved_tokens, self.reserved_at);
+            live.tokens.add(usage.total(), now);
+            self.fleet.live_pool(self.pool).learn_completion(usage.completion);
+        }
+        let mut changes = Vec::new();
+        match error {
             None if self.probe => {
-                breaker.close();
-                Some(HealthChange::Recovered { deployment: deployment.id().clone() })
+                live.breaker.close(now);
+                changes.push(HealthChange::Recovered { deployment: deployment.id().clone() });
             }
-            None => None,
-            Some(error) => breaker.fail(error, deployment.breaker, self.probe, now).map(|until| {
-                HealthChange::Cooled { deployment: deployment.id().clone(), until, cause: error.kind() }
-            }),
-        };
+            None => {}
+            Some(error) => {
+                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, now) {
+                    let cause = error.kind();
+                    changes.push(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
+                    self.fleet.cool_domain(self.deployment, error, until, &mut changes);
+                } else if self.probe {
+                    live.breaker.release_probe();
+                }
+            }
+        }
         self.probe = false;
-        change
+        changes
     }
 }
 

@@ -7,11 +7,12 @@
 //!   graph between them.
 //! - [`Fleet`] is a catalog with the live state of each deployment: its breaker, its calls in flight.
 //! - [`Route`] is one request on its way. [`Route::next`] says what to do, [`Route::record`] takes what came of it.
-//! - [`Strategy`] chooses within a pool; [`SimpleShuffle`] is the default.
+//! - [`Strategy`] chooses within a pool; [`SimpleShuffle`] is the default, [`strategies`] lists the others.
+//! - [`Demand`] is what a request asks for as far as routing goes: its length, its tags, its overrides.
 //! - [`ProviderError`] is what can go wrong. Its two questions, [`remedy`](ProviderError::remedy) and
 //!   [`fault`](ProviderError::fault), are all that decisions are made of.
 //! - [`ChatRequest`], [`Reply`] and [`Chunk`] are the payload: OpenAI's shape, kept as bytes.
-//! - [`Provider`], [`Observer`], [`StateStore`], [`Classifier`] and [`Clock`] are the ports that other crates implement.
+//! - [`Provider`], [`Observer`], [`StateStore`], [`Classifier`], [`TokenCounter`] and [`Clock`] are the ports that other crates implement.
 //!
 //! See [`Route`] for the loop that drives it all.
 
@@ -19,37 +20,51 @@ mod breaker;
 mod catalog;
 mod classifier;
 mod config;
+mod demand;
 mod dice;
 mod error;
 mod fleet;
+mod headroom;
+mod latency;
+mod money;
 mod names;
 mod observer;
 mod provider;
 mod reply;
 mod request;
+mod retry_budget;
 mod route;
 mod state_store;
 mod strategy;
 mod time;
+mod token_counter;
 mod usage;
+mod window;
 
 pub use self::breaker::BreakerState;
 pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
 pub use self::classifier::{Classification, Classifier};
 pub use self::config::{
-    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, Place, PoolConfig,
-    Settings,
+    Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, KindPolicy, Place,
+    PoolConfig, Settings,
 };
+pub use self::demand::{Demand, RequestKind, TagSet};
 pub use self::dice::Dice;
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
-pub use self::fleet::{Fleet, HealthChange, Reservation};
+pub use self::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
+pub use self::headroom::Headroom;
+pub use self::money::{Price, Usd};
 pub use self::names::{Alias, BlankName, DeploymentId};
 pub use self::observer::{Event, Observer};
 pub use self::provider::Provider;
-pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply};
+pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply, StreamedReply};
 pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
-pub use self::route::{Attempt, AttemptCause, AttemptRecord, RequestKind, Route, RouteFailure, Step};
+pub use self::route::{Attempt, AttemptCause, AttemptRecord, Route, RouteFailure, Step, Unfit};
 pub use self::state_store::{HealthListener, StateStore};
-pub use self::strategy::{Candidate, Candidates, SimpleShuffle, Strategy};
+pub use self::strategy::{
+    Candidate, Candidates, CostBased, LatencyBased, LeastBusy, PeakEwma, SimpleShuffle, Strategy, UsageBased,
+    strategies,
+};
 pub use self::time::{Clock, Timestamp};
+pub use self::token_counter::{ByteEstimate, TokenCounter};
 pub use self::usage::Usage;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{ChatRequest, ChunkStream, ProviderError, Reply};
+use crate::{ChatRequest, ProviderError, Reply, StreamedReply};
 
 /// One deployment's upstream, ready to be called: over HTTP, through an SDK, or from a script in a test.
 ///
@@ -17,7 +17,7 @@ use crate::{ChatRequest, ChunkStream, ProviderError, Reply};
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use router_core::{ChatRequest, ChunkStream, Provider, ProviderError, ProviderErrorKind, Reply};
+/// use router_core::{ChatRequest, StreamedReply, Provider, ProviderError, ProviderErrorKind, Reply};
 ///
 /// #[derive(Debug)]
 /// struct Parrot;
@@ -26,10 +26,10 @@ use crate::{ChatRequest, ChunkStream, ProviderError, Reply};
 /// impl Provider for Parrot {
 ///     async fn complete(&self, _request: &ChatRequest) -> Result<Reply, ProviderError> {
 ///         let body = r#"{"object":"chat.completion","choices":[{"message":{"role":"assistant","content":"Hello!"}}]}"#;
-///         Ok(Reply { body: body.into(), model: None, usage: None })
+///         Ok(Reply { body: body.into(), model: None, usage: None, headroom: None })
 ///     }
 ///
-///     async fn stream(&self, _request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+///     async fn stream(&self, _request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
 ///         Err(ProviderError::new(ProviderErrorKind::InvalidRequest, "parrots do not stream"))
 ///     }
 /// }
@@ -40,5 +40,5 @@ pub trait Provider: fmt::Debug + Send + Sync {
     async fn complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError>;
 
     /// Asks for a stream. An error before the stream begins is returned here, not as its first item.
-    async fn stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError>;
+    async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError>;
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{ProviderError, Usage};
+use crate::{Headroom, ProviderError, Usage};
 
 /// A whole reply in the canonical shape: an OpenAI `chat.completion` object.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Reply {
     pub model: Option<String>,
     /// The tokens used; `None` when the provider did not say.
     pub usage: Option<Usage>,
+    /// What the provider's rate-limit headers said.
+    pub headroom: Option<Headroom>,
 }
 
 impl Reply {
@@ -105,7 +107,22 @@ impl fmt::Debug for Chunk {
     }
 }
 
-/// A streamed reply. It ends after its last chunk only when the provider said that the reply is complete; a reply that was
+/// A streamed reply that has begun.
+#[expect(missing_debug_implementations, reason = "a stream shows nothing")]
+pub struct StreamedReply {
+    /// Its chunks.
+    pub chunks: ChunkStream,
+    /// What the provider's rate-limit headers said.
+    pub headroom: Option<Headroom>,
+}
+
+impl From<ChunkStream> for StreamedReply {
+    fn from(chunks: ChunkStream) -> Self {
+        Self { chunks, headroom: None }
+    }
+}
+
+/// The chunks of a streamed reply. It ends after its last chunk only when the provider said that the reply is complete; a reply that was
 /// cut ends with an error, [`StreamInterrupted`](crate::ProviderErrorKind::StreamInterrupted) or a more exact one. Dropping
 /// it cancels the call.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Chunk, ProviderError>> + Send>>;

@@ -10,12 +10,12 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use self::search::Readiness;
-use crate::breaker::BreakerState;
 use crate::catalog::{Catalog, Deployment, DeploymentIndex, PoolIndex};
 use crate::config::FallbackKind;
-use crate::fleet::{Fleet, HealthChange, Reservation};
+use crate::demand::{Demand, RequestKind};
+use crate::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
 use crate::strategy::{Candidates, Eligible};
-use crate::{Dice, ProviderError, ProviderErrorKind, Remedy, Timestamp};
+use crate::{Dice, Fault, ProviderError, Remedy, Timestamp};
 
 /// The longest a route waits for anything before it gives up, 30 s: longer than a caller likes to wait, shorter than most
 /// clients' own timeouts.
@@ -30,7 +30,7 @@ const LARGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// Drive it with two verbs: [`next`](Self::next) says what to do, [`record`](Self::record) takes what came of it.
 ///
 /// ```
-/// use router_core::{Alias, Catalog, Config, DeploymentConfig, Dice, Fleet, RequestKind, Route, Step, Timestamp};
+/// use router_core::{Alias, Catalog, Config, Demand, DeploymentConfig, Dice, Fleet, Lesson, Route, Step, Timestamp};
 /// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,12 +41,12 @@ const LARGEST_BACKOFF: Duration = Duration::from_secs(8);
 /// let fleet = Arc::new(Fleet::new(catalog));
 ///
 /// let (now, mut dice) = (Timestamp::from_millis(0), Dice::from_seed(1));
-/// let mut route = Route::new(fleet, pool, RequestKind::Whole, now);
+/// let mut route = Route::new(fleet, pool, Demand::whole(), now);
 /// let answered = loop {
 ///     match route.next(now, &mut dice) {
 ///         Step::Attempt(attempt) => {
 ///             // Call the deployment here.
-///             route.record(attempt, Ok(()), now);
+///             route.record(attempt, Ok(Lesson::default()), now);
 ///         }
 ///         Step::Wait(_span) => { /* Sleep here, or move a virtual clock. */ }
 ///         Step::Done(verdict) => break verdict.is_ok(),
@@ -59,24 +59,16 @@ const LARGEST_BACKOFF: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Route {
     fleet: Arc<Fleet>,
-    kind: RequestKind,
+    demand: Demand,
     started: Timestamp,
     deadline: Option<Timestamp>,
     /// The pools entered so far, in order; the last is the present one.
     entered: SmallVec<[PoolIndex; 8]>,
-    retries_left: u32,
+    /// Retries in the present pool.
+    retries: u32,
     cause: AttemptCause,
     trail: SmallVec<[AttemptRecord; 4]>,
     turn: Turn,
-}
-
-/// Whether the caller wants the reply whole or streamed; each has its own time limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RequestKind {
-    /// Whole.
-    Whole,
-    /// Streamed.
-    Stream,
 }
 
 /// What to do next.
@@ -168,22 +160,33 @@ pub enum RouteFailure {
         /// When a deployment of the reachable pools will be ready again, if they all cool.
         retry_after: Option<Duration>,
     },
-    /// Every deployment of every reachable pool is cooling; none was called.
-    Cooling {
+    /// Every deployment of every reachable pool is cooling or at its limit; none was called.
+    Unavailable {
         /// When the first will be ready again.
         retry_after: Duration,
-        /// What put it there.
-        cause: ProviderErrorKind,
+        /// What keeps it until then.
+        obstacle: Obstacle,
     },
+    /// No deployment of any reachable pool can take such a request; none was called.
+    Unfit(Unfit),
     /// The time for the whole request is over.
     DeadlineExceeded,
+}
+
+/// Why no deployment can take a request, now or later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unfit {
+    /// The prompt is longer than every window.
+    ContextWindow,
+    /// No deployment has the tags that were asked for.
+    Tags,
 }
 
 #[derive(Debug)]
 enum Turn {
     /// Choose a deployment of the present pool.
     Choose,
-    /// The deployment that just failed may be asked again, but not before this moment.
+    /// Somebody may be asked again, or has room again, but not before this moment.
     WaitUntil(Timestamp),
     /// An attempt is under way.
     Attempting,
@@ -194,16 +197,15 @@ enum Turn {
 
 impl Route {
     /// Starts at a pool of this fleet's catalog.
-    pub fn new(fleet: Arc<Fleet>, pool: PoolIndex, kind: RequestKind, now: Timestamp) -> Self {
+    pub fn new(fleet: Arc<Fleet>, pool: PoolIndex, demand: Demand, now: Timestamp) -> Self {
         let deadline = fleet.catalog().settings().total_timeout.map(|span| now + span);
-        let retries_left = fleet.catalog()[pool].num_retries();
         Self {
             fleet,
-            kind,
+            demand,
             started: now,
             deadline,
             entered: std::iter::once(pool).collect(),
-            retries_left,
+            retries: 0,
             cause: AttemptCause::First,
             trail: SmallVec::new(),
             turn: Turn::Choose,
@@ -212,8 +214,8 @@ impl Route {
 
     /// Returns what to do next.
     ///
-    /// It always comes to [`Step::Done`]: each pool is entered once, and each attempt and each wait in a pool uses up one of
-    /// its retries.
+    /// It always comes to [`Step::Done`]: each pool is entered once, each attempt and each wait in a pool uses up one of its
+    /// retries, and waits for room end with the queue timeout.
     pub fn next(&mut self, now: Timestamp, dice: &mut Dice) -> Step {
         loop {
             if let Turn::Over(outcome) = self.turn {
@@ -230,7 +232,7 @@ impl Route {
                         self.turn = Turn::Attempting;
                         return Step::Attempt(attempt);
                     }
-                    None => self.turn = self.leave_pool(now, dice),
+                    None => self.turn = self.nobody_ready(now, dice),
                 },
                 Turn::WaitUntil(moment) if now < moment => return Step::Wait(moment.since(now)),
                 Turn::WaitUntil(_) => self.turn = Turn::Choose,
@@ -243,19 +245,33 @@ impl Route {
         }
     }
 
-    /// Takes what came of an attempt. Returns what it changes for everybody else.
+    /// Takes what came of an attempt: what it taught, or why it failed. Returns what that changes for everybody else.
     pub fn record(
         &mut self,
         attempt: Attempt,
-        outcome: Result<(), ProviderError>,
+        outcome: Result<Lesson, ProviderError>,
         now: Timestamp,
-    ) -> Option<HealthChange> {
-        let Attempt { reservation, pool, started, .. } = attempt;
+    ) -> Vec<HealthChange> {
+        let Attempt { reservation, pool, started, timeout, .. } = attempt;
         let deployment = reservation.deployment();
-        let change = reservation.settle(outcome.as_ref().err(), now);
-        self.turn = if outcome.is_ok() { Turn::Over(Ok(())) } else { Turn::Reconsider };
-        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error: outcome.err() });
-        change
+        let kind = self.demand.kind;
+        let (lesson, error) = match outcome {
+            Ok(lesson) => {
+                reservation.learn_latency(kind, now.since(started), now);
+                (lesson, None)
+            }
+            Err(error) => {
+                // A failure counts as the slowest answer there can be, so that a quick 429 attracts nobody.
+                if error.fault() != Fault::Request {
+                    reservation.learn_latency(kind, timeout, now);
+                }
+                (Lesson::default(), Some(error))
+            }
+        };
+        let changes = reservation.settle(error.as_ref(), lesson, now);
+        self.turn = if error.is_none() { Turn::Over(Ok(())) } else { Turn::Reconsider };
+        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error });
+        changes
     }
 
     /// Takes note that a stream's first token has arrived: the route is over, the call is not. Settle the reservation when
@@ -263,6 +279,7 @@ impl Route {
     pub fn record_first_token(&mut self, attempt: Attempt, now: Timestamp) -> Reservation {
         let Attempt { reservation, pool, started, .. } = attempt;
         let deployment = reservation.deployment();
+        reservation.learn_latency(RequestKind::Stream, now.since(started), now);
         self.turn = Turn::Over(Ok(()));
         self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error: None });
         reservation
@@ -298,41 +315,61 @@ impl Route {
         self.entered.last().copied().unwrap_or(PoolIndex(0))
     }
 
-    /// Picks and reserves a deployment of the present pool: untried ones first, the one that just failed last.
+    /// Picks and reserves a deployment of the present pool: untried ones first, the one that just failed last; among those of
+    /// one standing the lowest `order`.
     fn choose(&self, now: Timestamp, dice: &mut Dice) -> Option<Attempt> {
         let index = self.pool();
         let pool = &self.catalog()[index];
         let mut eligible = Eligible::default();
-        let mut best = Standing::JustFailed;
+        let mut best = (Standing::JustFailed, u32::MAX);
         for (member, deployment) in pool.members().iter().enumerate() {
-            let Some(standing) = self.standing(*deployment) else {
-                continue;
-            };
-            if standing > best || !self.is_admitted(*deployment, now) {
+            let Some(standing) = self.standing(*deployment) else { continue };
+            // The cheap question first: most members of a pool have the same standing.
+            if standing > best.0 || !self.is_admitted(*deployment, now) {
                 continue;
             }
-            if standing < best {
+            let standing = match self.fleet.live(*deployment).breaker.warmth(now) {
+                100 => standing,
+                warmth if dice.below(100) < warmth => standing,
+                _ => standing.max(Standing::WarmingUp),
+            };
+            let rank = (standing, self.catalog()[*deployment].order);
+            if rank > best {
+                continue;
+            }
+            if rank < best {
                 eligible.clear();
-                best = standing;
+                best = rank;
             }
             eligible.insert(member);
         }
         loop {
-            let floor = self.fleet.round(index).load(std::sync::atomic::Ordering::Relaxed);
-            let candidates = Candidates::new(&self.fleet, pool, floor, &eligible)?;
+            let candidates = Candidates::new(&self.fleet, index, &self.demand, now, &eligible)?;
             let picked = pool.strategy().pick(&candidates, dice).index;
-            if let Some(reservation) = self.fleet.reserve(index, picked, now) {
+            if let Some(reservation) = self.fleet.reserve(index, picked, &self.demand, now) {
+                self.keep_accounts(index, picked);
                 let timeout = self.attempt_timeout(&self.catalog()[picked], now);
                 return Some(Attempt { reservation, pool: index, cause: self.cause, started: now, timeout });
             }
-            // Another route took the probe, or cooled it, between the look and the grip.
+            // Another route took the probe, or the last place, between the look and the grip.
             let position = pool.members().iter().position(|member| *member == picked)?;
             eligible.remove(position);
         }
     }
 
+    /// First attempts earn retries, retries are paid for.
+    fn keep_accounts(&self, pool: PoolIndex, deployment: DeploymentIndex) {
+        let budgets = [&self.fleet.live_pool(pool).retries, self.fleet.provider_budget(deployment)];
+        for budget in budgets {
+            match self.cause {
+                AttemptCause::First | AttemptCause::Fallback { .. } => budget.earn(),
+                AttemptCause::Retry => budget.pay(),
+            }
+        }
+    }
+
     fn attempt_timeout(&self, deployment: &Deployment, now: Timestamp) -> Duration {
-        let limit = match self.kind {
+        let limit = match self.demand.kind {
             RequestKind::Whole => deployment.timeout(),
             RequestKind::Stream => deployment.stream_timeout(),
         };
@@ -341,25 +378,47 @@ impl Route {
 
     /// After a failure: another deployment of the pool, another pool, the same deployment later, or the end.
     fn reconsider(&mut self, now: Timestamp, dice: &mut Dice) -> Turn {
-        let Some(error) = self.last_error() else {
-            return Turn::Choose;
-        };
+        let Some(error) = self.last_error() else { return Turn::Choose };
         match error.remedy() {
             Remedy::GiveUp => Turn::Over(Err(RouteFailure::Attempted { retry_after: None })),
             Remedy::ContextFallback => self.go_on(FallbackKind::ContextWindow, now),
             Remedy::ContentFallback => self.go_on(FallbackKind::ContentPolicy, now),
-            Remedy::RetryElsewhere | Remedy::RetryLater if self.retries_left == 0 => {
-                self.go_on(FallbackKind::General, now)
-            }
             Remedy::RetryElsewhere | Remedy::RetryLater => {
+                if !self.may_retry(now) {
+                    return self.go_on(FallbackKind::General, now);
+                }
                 if self.has_another_ready(now) {
-                    self.retries_left -= 1;
-                    self.cause = AttemptCause::Retry;
-                    return Turn::Choose;
+                    return self.retry(Turn::Choose);
                 }
                 self.leave_pool(now, dice)
             }
         }
+    }
+
+    /// Whether the pool's retries, for this kind of error, and the shared budgets allow another attempt.
+    fn may_retry(&self, now: Timestamp) -> bool {
+        let Some(AttemptRecord { pool, deployment, error: Some(error), .. }) = self.trail.last() else {
+            return false;
+        };
+        let settings = &self.catalog()[self.pool()];
+        let allowed = self.demand.num_retries.unwrap_or_else(|| settings.retries_after(error.kind()));
+        self.retries < allowed
+            && self.fleet.live_pool(*pool).retries.affords(now)
+            && self.fleet.provider_budget(*deployment).affords(now)
+    }
+
+    fn retry(&mut self, turn: Turn) -> Turn {
+        self.retries += 1;
+        self.cause = AttemptCause::Retry;
+        turn
+    }
+
+    /// There was nobody to choose: too long a prompt for this pool, or everybody is cooling, at a limit or excluded.
+    fn nobody_ready(&mut self, now: Timestamp, dice: &mut Dice) -> Turn {
+        let pool = self.pool();
+        let members = self.catalog()[pool].members();
+        let too_long = members.iter().all(|member| !self.fits_window(*member));
+        if too_long { self.go_on(FallbackKind::ContextWindow, now) } else { self.leave_pool(now, dice) }
     }
 
     /// Nobody else in this pool is ready: a fallback that is, or a wait, or the end.
@@ -368,57 +427,97 @@ impl Route {
             Ok(pool) => return self.enter(pool, FallbackKind::General),
             Err(readiness) => readiness,
         };
-        if self.trail.is_empty()
-            && let Readiness::Later(moment, cause) = readiness
-        {
-            return Turn::Over(Err(RouteFailure::Cooling { retry_after: moment.since(now), cause }));
+        if let Some(turn) = self.queue(readiness, now) {
+            return turn;
         }
-        if let (Some(moment), true) = (self.ready_again(now, dice), self.retries_left > 0)
+        if self.may_retry(now)
+            && let Some(moment) = self.ready_again(now, dice)
             && moment.since(now) <= MAX_WAIT
-            && self.deadline.is_none_or(|deadline| moment < deadline)
+            && self.is_in_time(moment)
         {
-            self.retries_left -= 1;
-            self.cause = AttemptCause::Retry;
-            return Turn::WaitUntil(moment);
+            return self.retry(Turn::WaitUntil(moment));
         }
-        Turn::Over(Err(attempted(readiness, now)))
+        Turn::Over(Err(self.failure(readiness, now)))
+    }
+
+    /// Waits for room at a limit, when that was asked for and time is left.
+    fn queue(&self, readiness: Readiness, now: Timestamp) -> Option<Turn> {
+        let end = self.started + self.catalog().settings().queue_timeout;
+        match readiness {
+            Readiness::Later(moment, obstacle) if obstacle.is_limit() && now < end => {
+                let moment = moment.min(end).max(now + Duration::from_millis(1));
+                self.is_in_time(moment).then_some(Turn::WaitUntil(moment))
+            }
+            Readiness::Later(..) | Readiness::Now | Readiness::Never => None,
+        }
+    }
+
+    fn is_in_time(&self, moment: Timestamp) -> bool {
+        self.deadline.is_none_or(|deadline| moment < deadline)
     }
 
     /// Goes on along the edges of this kind; ends where they lead nowhere.
     fn go_on(&mut self, kind: FallbackKind, now: Timestamp) -> Turn {
         match self.search(kind, now) {
             Ok(pool) => self.enter(pool, kind),
-            Err(readiness) if kind == FallbackKind::General => Turn::Over(Err(attempted(readiness, now))),
-            // Coming back later would not make the prompt shorter or the policy milder.
-            Err(_) => Turn::Over(Err(RouteFailure::Attempted { retry_after: None })),
+            Err(_) if kind != FallbackKind::General && !self.trail.is_empty() => {
+                // Coming back later would not make the prompt shorter or the policy milder.
+                Turn::Over(Err(RouteFailure::Attempted { retry_after: None }))
+            }
+            Err(readiness) => match self.queue(readiness, now) {
+                Some(turn) if self.trail.is_empty() => turn,
+                _ => Turn::Over(Err(self.failure(readiness, now))),
+            },
         }
     }
 
     fn enter(&mut self, pool: PoolIndex, kind: FallbackKind) -> Turn {
         self.cause = AttemptCause::Fallback { from: self.pool(), kind };
         self.entered.push(pool);
-        self.retries_left = self.catalog()[pool].num_retries();
+        self.retries = 0;
         Turn::Choose
+    }
+
+    /// Why it ends here.
+    fn failure(&self, readiness: Readiness, now: Timestamp) -> RouteFailure {
+        let later = match readiness {
+            Readiness::Later(moment, obstacle) => Some((moment.since(now), obstacle)),
+            Readiness::Now | Readiness::Never => None,
+        };
+        match (later, self.trail.is_empty()) {
+            (Some((retry_after, obstacle)), true) => RouteFailure::Unavailable { retry_after, obstacle },
+            (later, false) => {
+                RouteFailure::Attempted { retry_after: later.map(|(retry_after, _)| retry_after) }
+            }
+            (None, true) => {
+                let members = self.catalog()[self.pool()].members();
+                let has_tags = members.iter().any(|member| self.fits_tags(*member));
+                RouteFailure::Unfit(if has_tags { Unfit::ContextWindow } else { Unfit::Tags })
+            }
+        }
     }
 
     fn last_error(&self) -> Option<&ProviderError> {
         self.trail.last()?.error.as_ref()
     }
 
-    /// When a deployment of the present pool may be asked again, back-off and cooldown considered.
+    /// When a deployment of the present pool may be asked again: back-off, cooldowns, limits, and what the one that just failed
+    /// asked for.
     fn ready_again(&self, now: Timestamp, dice: &mut Dice) -> Option<Timestamp> {
         let backoff = now + self.backoff(dice);
-        let pool = &self.catalog()[self.pool()];
-        let moments =
-            pool.members().iter().filter(|member| self.standing(**member).is_some()).map(|member| match self
-                .fleet
-                .breaker(*member, now)
-            {
-                BreakerState::Open { until, .. } => until.max(backoff),
-                BreakerState::Closed | BreakerState::HalfOpen { .. } => backoff,
-            });
-        let asked = self.last_error().and_then(ProviderError::retry_after);
-        moments.min().map(|moment| asked.map_or(moment, |span| moment.max(now + span.min(MAX_WAIT))))
+        let asked = self.last_error().and_then(ProviderError::retry_after).map_or(now, |span| now + span);
+        let members = self.catalog()[self.pool()].members().iter();
+        let moment = |member: &DeploymentIndex| {
+            let soonest = match self.standing(*member)? {
+                Standing::JustFailed => backoff.max(asked),
+                Standing::Untried | Standing::Tried | Standing::WarmingUp => backoff,
+            };
+            Some(match self.fleet.admission(*member, &self.demand, now) {
+                Admission::Later(moment, _) => moment.max(soonest),
+                Admission::Ready => soonest,
+            })
+        };
+        members.filter_map(moment).min()
     }
 
     /// Exponential, never under `retry_after`, with up to half as much again on top so that callers do not come back in step.
@@ -432,25 +531,22 @@ impl Route {
     }
 }
 
-fn attempted(readiness: Readiness, now: Timestamp) -> RouteFailure {
-    let retry_after = match readiness {
-        Readiness::Later(moment, _) => Some(moment.since(now)),
-        Readiness::Now | Readiness::Never => None,
-    };
-    RouteFailure::Attempted { retry_after }
-}
-
 /// How much sense a deployment makes for this route, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Untried,
     Tried,
+    /// It recovered a moment ago and has had its share.
+    WarmingUp,
     JustFailed,
 }
 
 impl Route {
-    /// `None` when the deployment already failed in a way that asking again cannot mend.
+    /// `None` when the deployment cannot take this request, or already failed in a way that asking again cannot mend.
     fn standing(&self, deployment: DeploymentIndex) -> Option<Standing> {
+        if !self.fits_window(deployment) || !self.fits_tags(deployment) {
+            return None;
+        }
         let mut standing = Standing::Untried;
         for (n, record) in self.trail.iter().enumerate() {
             if record.deployment == deployment {
@@ -463,11 +559,32 @@ impl Route {
         Some(standing)
     }
 
-    fn is_admitted(&self, deployment: DeploymentIndex, now: Timestamp) -> bool {
-        match self.fleet.breaker(deployment, now) {
-            BreakerState::Closed | BreakerState::HalfOpen { probing: false } => true,
-            BreakerState::HalfOpen { probing: true } | BreakerState::Open { .. } => false,
+    fn fits_window(&self, deployment: DeploymentIndex) -> bool {
+        let window = self.catalog()[deployment].max_input_tokens();
+        !self.catalog().settings().enable_pre_call_checks
+            || window.is_none_or(|window| self.demand.prompt_tokens <= window)
+    }
+
+    /// A request with tags goes where one of them is; where the pool knows none of them, and for requests without tags, to those
+    /// marked `default`, if there are any.
+    fn fits_tags(&self, deployment: DeploymentIndex) -> bool {
+        let catalog = self.catalog();
+        if !catalog.settings().enable_tag_filtering {
+            return true;
         }
+        let (wanted, default) = (self.demand.tags, catalog.default_tag());
+        let settings = &catalog[deployment];
+        if settings.pool_tags.overlaps(wanted) {
+            settings.tags.overlaps(wanted)
+        } else if settings.pool_tags.overlaps(default) {
+            settings.tags.overlaps(default)
+        } else {
+            wanted.is_empty()
+        }
+    }
+
+    fn is_admitted(&self, deployment: DeploymentIndex, now: Timestamp) -> bool {
+        self.fleet.admission(deployment, &self.demand, now) == Admission::Ready
     }
 
     /// Whether the present pool has somebody ready who did not just fail.

@@ -1,13 +1,26 @@
 //! How a pool chooses one of its deployments.
 
 mod candidates;
+mod cost_based;
+mod latency_based;
+mod least_busy;
+mod peak_ewma;
 mod simple_shuffle;
+#[cfg(test)]
+mod tests;
+mod usage_based;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use self::candidates::Eligible;
 pub use self::candidates::{Candidate, Candidates};
+pub use self::cost_based::CostBased;
+pub use self::latency_based::LatencyBased;
+pub use self::least_busy::LeastBusy;
+pub use self::peak_ewma::PeakEwma;
 pub use self::simple_shuffle::SimpleShuffle;
+pub use self::usage_based::UsageBased;
 use crate::Dice;
 
 /// Chooses one deployment of a pool. The same candidates and dice always give the same pick.
@@ -38,4 +51,16 @@ pub trait Strategy: fmt::Debug + Send + Sync {
 
     /// Picks one; [`Candidates`] is never empty, so there is always an answer.
     fn pick<'a>(&self, candidates: &Candidates<'a>, dice: &mut Dice) -> Candidate<'a>;
+}
+
+/// Returns the strategies there are, by the names that configurations use.
+pub fn strategies() -> [Arc<dyn Strategy>; 6] {
+    [
+        Arc::new(SimpleShuffle),
+        Arc::new(LeastBusy),
+        Arc::new(LatencyBased),
+        Arc::new(CostBased),
+        Arc::new(UsageBased),
+        Arc::new(PeakEwma),
+    ]
 }

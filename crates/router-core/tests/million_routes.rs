@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use router_core::{
-    Alias, Attempt, Catalog, Config, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet,
-    ProviderError, ProviderErrorKind, RequestKind, Route, RouteFailure, Step, Timestamp,
+    Alias, Attempt, Catalog, Config, Demand, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet,
+    Lesson, ProviderError, ProviderErrorKind, Route, RouteFailure, Step, Timestamp,
 };
 
 const ROUTES: usize = 1_000_000;
@@ -22,7 +22,7 @@ fn catalog() -> Catalog {
         .map(|(pool, model)| DeploymentConfig::new(alias(pool), "p", model));
     let edge = |from: &str, to: &str| FallbackConfig {
         kind: FallbackKind::General,
-        from: alias(from),
+        from: Some(alias(from)),
         to: vec![alias(to)],
     };
     Catalog::new(Config {
@@ -34,7 +34,7 @@ fn catalog() -> Catalog {
 }
 
 /// What the deployment at this position answers now: one is down for every third half-minute, one is flaky, one limits rates.
-fn outcome(deployment: usize, now: Timestamp, world: &mut Dice) -> (u64, Result<(), ProviderError>) {
+fn outcome(deployment: usize, now: Timestamp, world: &mut Dice) -> (u64, Result<Lesson, ProviderError>) {
     let latency = 20 + world.below(80);
     let fail = |kind| Err(ProviderError::new(kind, ""));
     let outcome =
@@ -43,7 +43,7 @@ fn outcome(deployment: usize, now: Timestamp, world: &mut Dice) -> (u64, Result<
             1 if world.below(10_000) == 0 => fail(ProviderErrorKind::Server),
             3 if world.below(5_000) == 0 => Err(ProviderError::new(ProviderErrorKind::RateLimited, "")
                 .with_retry_after(Duration::from_secs(2))),
-            _ => Ok(()),
+            _ => Ok(Lesson::default()),
         };
     (latency, outcome)
 }
@@ -71,7 +71,7 @@ fn a_million_routes_run_on_a_virtual_clock_in_seconds() {
             under_way.push(None);
             under_way.len() - 1
         });
-        let route = Route::new(Arc::clone(&fleet), pools[arrival % 2], RequestKind::Whole, now);
+        let route = Route::new(Arc::clone(&fleet), pools[arrival % 2], Demand::whole(), now);
         under_way[slot] = Some((route, Dice::from_seed(arrival as u64), None));
         agenda.push(Reverse((now, slot)));
 
@@ -97,7 +97,7 @@ fn a_million_routes_run_on_a_virtual_clock_in_seconds() {
                 Step::Done(end) => {
                     match end {
                         Ok(()) => answered += 1,
-                        Err(RouteFailure::Cooling { .. }) => cooling += 1,
+                        Err(RouteFailure::Unavailable { .. }) => cooling += 1,
                         Err(_) => gave_up += 1,
                     }
                     attempts += route.trail().len();

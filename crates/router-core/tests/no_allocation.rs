@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use router_core::{
-    Alias, Catalog, Config, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet, ProviderError,
-    ProviderErrorKind, RequestKind, Route, Step, Timestamp,
+    Alias, Catalog, Config, Demand, DeploymentConfig, Dice, FallbackConfig, FallbackKind, Fleet, Lesson,
+    ProviderError, ProviderErrorKind, Route, Step, Timestamp,
 };
 
 fn fleet(size: usize) -> Arc<Fleet> {
@@ -14,7 +14,7 @@ fn fleet(size: usize) -> Arc<Fleet> {
     let mut deployments: Vec<_> =
         (0..size).map(|n| DeploymentConfig::new(pool.clone(), "openai", format!("m{n}"))).collect();
     deployments.push(DeploymentConfig::new(spare.clone(), "anthropic", "m"));
-    let fallbacks = vec![FallbackConfig { kind: FallbackKind::General, from: pool, to: vec![spare] }];
+    let fallbacks = vec![FallbackConfig { kind: FallbackKind::General, from: Some(pool), to: vec![spare] }];
     Arc::new(Fleet::new(Arc::new(
         Catalog::new(Config { deployments, fallbacks, ..Config::default() }).unwrap(),
     )))
@@ -24,11 +24,11 @@ fn fleet(size: usize) -> Arc<Fleet> {
 fn drive(fleet: &Arc<Fleet>, dice: &mut Dice, mut errors: Vec<ProviderError>) -> usize {
     let pool = fleet.catalog().pool("pool").unwrap();
     let now = Timestamp::from_millis(1_000_000);
-    let mut route = Route::new(Arc::clone(fleet), pool, RequestKind::Whole, now);
+    let mut route = Route::new(Arc::clone(fleet), pool, Demand::whole(), now);
     loop {
         match route.next(now, dice) {
             Step::Attempt(attempt) => {
-                let _ = route.record(attempt, errors.pop().map_or(Ok(()), Err), now);
+                let _ = route.record(attempt, errors.pop().map_or(Ok(Lesson::default()), Err), now);
             }
             Step::Wait(span) => panic!("somebody is always ready, but it waits {span:?}"),
             Step::Done(outcome) => {

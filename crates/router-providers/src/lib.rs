@@ -35,6 +35,7 @@
 mod endpoint;
 mod registry;
 
+mod headroom;
 mod http;
 
 mod protocol;

@@ -32,8 +32,18 @@ fn in_text(message: &str) -> Option<Duration> {
         .iter()
         .find_map(|phrase| message.split_once(phrase))?
         .1;
+    units(rest)
+}
+
+/// Reads a span as rate-limit headers write it: "6m0s", "24ms", or plain seconds.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    seconds(text, 1.0).or_else(|| units(&text.to_ascii_lowercase()))
+}
+
+/// Reads numbers with units, one after the other, as far as they go.
+fn units(text: &str) -> Option<Duration> {
     let mut total = None;
-    let mut rest = rest;
+    let mut rest = text;
     loop {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
         let (number, after) = rest.split_at_checked(digits)?;

@@ -50,7 +50,7 @@ fn ask() -> ChatRequest {
 /// Reads a stream to its end: its chunks, and how it ended.
 async fn read(provider: &dyn Provider) -> (Vec<Chunk>, Result<(), ProviderError>) {
     let mut stream = match provider.stream(&ask()).await {
-        Ok(stream) => stream,
+        Ok(stream) => stream.chunks,
         Err(error) => return (Vec::new(), Err(error)),
     };
     let mut chunks = Vec::new();
@@ -134,7 +134,7 @@ async fn tool_calls_come_back_plain_and_streamed() {
         let arguments: Value = serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap();
         assert_eq!(arguments["city"], "Paris", "{format}");
 
-        let chunks: Vec<_> = provider.stream(&request).await.unwrap().collect().await;
+        let chunks: Vec<_> = provider.stream(&request).await.unwrap().chunks.collect().await;
         let arguments: String = chunks
             .into_iter()
             .map(|chunk| serde_json::from_slice::<Value>(&chunk.unwrap().data).unwrap())
@@ -264,7 +264,7 @@ async fn leaving_ends_the_call() {
         Behaviour::answering("one two three four").with_fault(Fault::Stall { after_chunks: 2, ms: None }),
     );
     let provider = openai(&upstream.openai_base());
-    let mut stream = provider.stream(&ask()).await.unwrap();
+    let mut stream = provider.stream(&ask()).await.unwrap().chunks;
     assert!(stream.next().await.unwrap().is_ok());
     assert_eq!(upstream.open(), 1);
     drop(stream);

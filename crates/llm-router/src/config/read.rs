@@ -1,6 +1,6 @@
 //! The sections of a configuration file, one function each.
 
-use router_core::{FallbackKind, Place};
+use router_core::{FallbackKind, KindPolicy, Place, ProviderErrorKind};
 
 use super::yaml::{Environment, Node, Reader, Section};
 use super::{ConfigFile, ConfigFileError};
@@ -82,6 +82,16 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     set!(params, "timeout", seconds, timeout);
     set!(params, "stream_timeout", seconds, stream_timeout);
     set!(params, "cooldown_time", seconds, cooldown_time);
+    set!(params, "order", count, order);
+    set!(params, "max_parallel_requests", count, max_parallel_requests);
+    set!(params, "input_cost_per_token", number, input_cost_per_token);
+    set!(params, "output_cost_per_token", number, output_cost_per_token);
+    if let Some(tags) = params.get("tags") {
+        place("tags", &tags);
+        for tag in tags.list() {
+            deployment = deployment.tag(tag.string()?);
+        }
+    }
     if let Some(headers) = params.get("extra_headers") {
         place("extra_headers", &headers);
         for (name, value) in headers.entries() {
@@ -94,6 +104,12 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
         set!(info, "max_input_tokens", integer, max_input_tokens);
         set!(info, "cooldown_time", seconds, cooldown_time);
         set!(info, "allowed_fails", count, allowed_fails);
+        set!(info, "order", count, order);
+        set!(info, "input_cost_per_token", number, input_cost_per_token);
+        set!(info, "output_cost_per_token", number, output_cost_per_token);
+        if let Some(node) = info.get("allowed_fails_policy") {
+            deployment = deployment.allowed_fails_policy(kind_policy(&node, "AllowedFails")?);
+        }
         info.finish();
     }
     params.finish();
@@ -122,6 +138,36 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
     set!("total_timeout", seconds, total_timeout);
     set!("cooldown_time", seconds, cooldown_time);
     set!("allowed_fails", count, allowed_fails);
+    set!("max_fallbacks", count, max_fallbacks);
+    set!("queue_timeout", seconds, queue_timeout);
+    set!("enable_pre_call_checks", boolean, enable_pre_call_checks);
+    set!("enable_tag_filtering", boolean, enable_tag_filtering);
+    set!("default_max_parallel_requests", count, default_max_parallel_requests);
+    if let Some(policy) = section.get("retry_policy").and_then(|node| kind_policy(&node, "Retries")) {
+        builder = builder.retry_policy(policy);
+    }
+    if let Some(policy) =
+        section.get("allowed_fails_policy").and_then(|node| kind_policy(&node, "AllowedFails"))
+    {
+        builder = builder.allowed_fails_policy(policy);
+    }
+    if let Some(node) = section.get("default_fallbacks") {
+        let list = builder.fallback_count();
+        let mut to = Vec::new();
+        for target in node.list() {
+            builder.at(Place::FallbackTo(list, to.len()), target.path(), target.location());
+            to.extend(target.string());
+        }
+        builder = builder.default_fallbacks(to);
+    }
+    if let Some(aliases) = section.get("model_group_alias") {
+        for (name, node) in aliases.entries() {
+            builder.at(Place::Alias(builder.alias_count()), node.path(), node.location());
+            if let Some(target) = node.string() {
+                builder = builder.model_group_alias(name, target);
+            }
+        }
+    }
     if let Some(strategy) = strategy(&section) {
         builder = builder.routing_strategy(strategy);
     }
@@ -140,6 +186,9 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
             }
             if let Some(retries) = pool.get("num_retries").and_then(|node| node.count()) {
                 settings = settings.num_retries(retries);
+            }
+            if let Some(policy) = pool.get("retry_policy").and_then(|node| kind_policy(&node, "Retries")) {
+                settings = settings.retry_policy(policy);
             }
             builder = builder.pool(alias, settings);
             pool.finish();
@@ -179,3 +228,41 @@ fn fallbacks(mut builder: RouterBuilder, kind: FallbackKind, node: &Node<'_>) ->
     }
     builder
 }
+
+/// Reads LiteLLM's numbers by exception class, such as `RateLimitErrorRetries: 3`.
+fn kind_policy(node: &Node<'_>, suffix: &str) -> Option<KindPolicy> {
+    let mut numbers = Vec::new();
+    for (name, value) in node.entries() {
+        let Some(kinds) = name.strip_suffix(suffix).and_then(kinds_of) else {
+            let known: Vec<String> = CLASSES.iter().map(|(class, _)| format!("{class}{suffix}")).collect();
+            value.complain(format!("there is no `{name}`: known are {}", known.join(", ")));
+            return None;
+        };
+        let number = value.count()?;
+        numbers.extend(kinds.iter().map(|kind| (*kind, number)));
+    }
+    Some(KindPolicy::new(numbers))
+}
+
+fn kinds_of(class: &str) -> Option<&'static [ProviderErrorKind]> {
+    CLASSES.iter().find(|(known, _)| *known == class).map(|(_, kinds)| *kinds)
+}
+
+/// LiteLLM's exception classes, and the kinds of error that they are here. A wrong request has no entry: nothing helps it.
+const CLASSES: [(&str, &[ProviderErrorKind]); 7] = [
+    ("AuthenticationError", &[ProviderErrorKind::Authentication, ProviderErrorKind::Permission]),
+    ("TimeoutError", &[ProviderErrorKind::Timeout]),
+    ("RateLimitError", &[ProviderErrorKind::RateLimited, ProviderErrorKind::QuotaExhausted]),
+    (
+        "InternalServerError",
+        &[
+            ProviderErrorKind::Server,
+            ProviderErrorKind::Connection,
+            ProviderErrorKind::MalformedReply,
+            ProviderErrorKind::StreamInterrupted,
+        ],
+    ),
+    ("ServiceUnavailableError", &[ProviderErrorKind::Overloaded]),
+    ("BadGatewayError", &[ProviderErrorKind::Connection]),
+    ("NotFoundError", &[ProviderErrorKind::NotFound]),
+];

@@ -213,6 +213,13 @@ impl<'r> Node<'r> {
         }
     }
 
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.scalar() {
+            Some(Scalar::Boolean(value)) => Some(value),
+            _ => self.expected("`true` or `false`"),
+        }
+    }
+
     pub(super) fn count(&self) -> Option<u32> {
         let number = self.integer()?;
         u32::try_from(number).ok().or_else(|| self.expected("a smaller number"))

@@ -1,23 +1,18 @@
 //! Where a route goes on: the next pool along the fallback graph that has somebody ready.
 
-use std::time::Duration;
-
 use smallvec::SmallVec;
 
 use super::Route;
-use crate::breaker::BreakerState;
+use crate::Timestamp;
 use crate::catalog::PoolIndex;
 use crate::config::FallbackKind;
-use crate::{ProviderErrorKind, Timestamp};
-
-/// How soon to look again for a deployment whose probe is on its way.
-const PROBE_RECHECK: Duration = Duration::from_secs(1);
+use crate::fleet::{Admission, Obstacle};
 
 /// When somebody is ready, and what keeps them until then.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Readiness {
     Now,
-    Later(Timestamp, ProviderErrorKind),
+    Later(Timestamp, Obstacle),
     /// This route has excluded everybody.
     Never,
 }
@@ -45,6 +40,8 @@ impl Route {
     ///
     /// Where there is none, returns when somebody of all these pools, the entered ones included, will be ready.
     pub(super) fn search(&self, kind: FallbackKind, now: Timestamp) -> Result<PoolIndex, Readiness> {
+        let settings = self.catalog().settings();
+        let may_go_on = self.entered.len() <= settings.max_fallbacks as usize;
         let mut seen: SmallVec<[PoolIndex; 16]> = self.entered.iter().copied().collect();
         let mut readiness = Readiness::Never;
         for from in self.entered.iter().rev() {
@@ -58,7 +55,7 @@ impl Route {
                     continue;
                 };
                 *position += 1;
-                if seen.contains(&target) || !self.is_wide_enough(target, kind, pool) {
+                if !may_go_on || seen.contains(&target) || !self.is_wide_enough(target, kind, pool) {
                     continue;
                 }
                 seen.push(target);
@@ -72,12 +69,18 @@ impl Route {
         Err(readiness)
     }
 
-    /// The edges of this kind; where there are none, the general ones.
+    /// The edges of this kind; where there are none, the general ones. A request's own list stands for all those of its pool.
     fn edges(&self, pool: PoolIndex, kind: FallbackKind) -> &[PoolIndex] {
-        let pool = &self.catalog()[pool];
-        match pool.fallbacks(kind) {
-            [] => pool.fallbacks(FallbackKind::General),
-            edges => edges,
+        match (&self.demand.fallbacks, self.entered.first()) {
+            (Some(own), Some(first)) if *first == pool => own,
+            (Some(_), _) => &[],
+            (None, _) => {
+                let pool = &self.catalog()[pool];
+                match pool.fallbacks(kind) {
+                    [] => pool.fallbacks(FallbackKind::General),
+                    edges => edges,
+                }
+            }
         }
     }
 
@@ -95,16 +98,12 @@ impl Route {
         let mut soonest = Readiness::Never;
         for member in self.catalog()[pool].members() {
             if self.standing(*member).is_some() {
-                let this = match self.fleet.breaker(*member, now) {
-                    BreakerState::Closed | BreakerState::HalfOpen { probing: false } => {
-                        return Readiness::Now;
+                match self.fleet.admission(*member, &self.demand, now) {
+                    Admission::Ready => return Readiness::Now,
+                    Admission::Later(moment, obstacle) => {
+                        soonest = soonest.sooner(Readiness::Later(moment, obstacle));
                     }
-                    BreakerState::HalfOpen { probing: true } => {
-                        Readiness::Later(now + PROBE_RECHECK, ProviderErrorKind::Overloaded)
-                    }
-                    BreakerState::Open { until, cause } => Readiness::Later(until, cause),
-                };
-                soonest = soonest.sooner(this);
+                }
             }
         }
         soonest

@@ -7,8 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, DeploymentConfig, FallbackConfig, PoolConfig, Settings};
-use crate::{Alias, DeploymentId};
+use crate::breaker::BreakerState;
+use crate::config::{Config, DeploymentConfig, FallbackConfig, KindPolicy, PoolConfig, Settings};
+use crate::{Alias, DeploymentId, ProviderErrorKind};
 use ProviderErrorKind::{
     Authentication, ContentPolicy, ContextWindow, InvalidRequest, RateLimited, Server, Timeout, Unsupported,
 };
@@ -25,7 +26,7 @@ fn deployment(name: &str) -> DeploymentConfig {
 }
 
 fn edges(kind: FallbackKind, from: &str, to: &[&str]) -> FallbackConfig {
-    FallbackConfig { kind, from: alias(from), to: to.iter().map(|name| alias(name)).collect() }
+    FallbackConfig { kind, from: Some(alias(from)), to: to.iter().map(|name| alias(name)).collect() }
 }
 
 fn config(names: &[&str], fallbacks: &[(&str, &[&str])]) -> Config {
@@ -88,7 +89,7 @@ impl World {
 
     fn route(&mut self, pool: &str) -> Story {
         let pool = self.fleet.catalog().pool(pool).unwrap();
-        let mut route = Route::new(Arc::clone(&self.fleet), pool, RequestKind::Whole, self.now);
+        let mut route = Route::new(Arc::clone(&self.fleet), pool, Demand::whole(), self.now);
         let mut steps = Vec::new();
         loop {
             match route.next(self.now, &mut self.dice) {
@@ -96,7 +97,7 @@ impl World {
                     let name = self.fleet.catalog()[attempt.deployment()].id().to_string();
                     let answer = self.answer(&name);
                     steps.push(name);
-                    route.record(attempt, answer, self.now);
+                    route.record(attempt, answer.map(|()| Lesson::default()), self.now);
                 }
                 Step::Wait(span) => {
                     steps.push(format!("+{}", span.as_millis()));
@@ -285,12 +286,14 @@ fn a_cooling_deployment_is_left_alone_until_one_probe_decides() {
         world.pass(1);
     }
     world.pass(1);
-    // The first probe fails and reopens at once; the second closes.
+    // The first probe fails and reopens at once, for twice as long; the second closes.
     let probes =
         |world: &mut World| (0..4).map(|_| world.calls("a")).filter(|calls| calls[0] == "a1").count();
     assert_eq!(probes(&mut world), 1);
-    world.pass(60);
-    assert!(probes(&mut world) >= 1);
+    world.pass(119);
+    assert_eq!(probes(&mut world), 0);
+    world.pass(15);
+    assert_eq!(probes(&mut world), 1, "then it warms up");
     assert_eq!(world.fleet.breaker(DeploymentIndex(0), world.now), BreakerState::Closed);
 }
 
@@ -302,11 +305,14 @@ fn while_the_probe_is_on_its_way_nobody_else_calls_the_deployment() {
     world.route("a");
     world.pass(40);
     let pool = world.fleet.catalog().pool("a").unwrap();
-    let start = |world: &World| Route::new(Arc::clone(&world.fleet), pool, RequestKind::Whole, world.now);
+    let start = |world: &World| Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
     let (mut first, mut second) = (start(&world), start(&world));
     let Step::Attempt(probe) = first.next(world.now, &mut world.dice) else { panic!("a probe is due") };
     assert!(probe.is_probe());
-    assert!(matches!(second.next(world.now, &mut world.dice), Step::Done(Err(RouteFailure::Cooling { .. }))));
+    assert!(matches!(
+        second.next(world.now, &mut world.dice),
+        Step::Done(Err(RouteFailure::Unavailable { .. } | RouteFailure::Unfit(_)))
+    ));
     drop(probe);
     let mut third = start(&world);
     assert!(
@@ -326,7 +332,10 @@ fn when_everybody_cools_the_caller_hears_the_remaining_time_at_once() {
     let story = world.route("a");
     assert_eq!(story.steps, Vec::<String>::new());
     let retry_after = Duration::from_secs(25);
-    assert_eq!(story.end, Err(RouteFailure::Cooling { retry_after, cause: RateLimited }));
+    assert_eq!(
+        story.end,
+        Err(RouteFailure::Unavailable { retry_after, obstacle: Obstacle::Cooling(RateLimited) })
+    );
 }
 
 #[test]
@@ -346,7 +355,7 @@ fn the_total_time_ends_waits_and_attempts() {
     assert_eq!(world.calls("a"), ["a1"], "a wait beyond the deadline is not begun");
 
     let pool = world.fleet.catalog().pool("a").unwrap();
-    let mut route = Route::new(Arc::clone(&world.fleet), pool, RequestKind::Whole, world.now);
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
     let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else { panic!("an attempt is due") };
     assert_eq!(attempt.timeout(), Duration::from_millis(700), "an attempt gets what is left");
     world.pass(1);
@@ -376,7 +385,7 @@ fn a_burst_spreads_evenly_in_an_order_that_the_dice_decide() {
             let pool = fleet.catalog().pool("a").unwrap();
             let (now, mut dice) = (Timestamp::from_millis(5), Dice::from_seed(seed));
             let mut routes: Vec<Route> =
-                (0..60).map(|_| Route::new(Arc::clone(&fleet), pool, RequestKind::Stream, now)).collect();
+                (0..60).map(|_| Route::new(Arc::clone(&fleet), pool, Demand::stream(), now)).collect();
             let attempts: Vec<Attempt> = routes
                 .iter_mut()
                 .map(|route| match route.next(now, &mut dice) {
@@ -406,8 +415,11 @@ fn who_comes_back_from_a_cooldown_is_not_flooded() {
         world.calls("a");
     }
     world.pass(5);
-    let back: Vec<String> = (0..20).map(|_| world.calls("a")[0].clone()).collect();
-    assert_eq!(back.iter().filter(|name| *name == "a1").count(), 10, "{back:?}");
+    let share = |world: &mut World| (0..20).filter(|_| world.calls("a")[0] == "a1").count();
+    let first = share(&mut world);
+    assert!((1..=6).contains(&first), "it warms up: {first}");
+    world.pass(30);
+    assert!((9..=11).contains(&share(&mut world)), "then it has its share, and not what it missed");
 }
 
 #[test]
@@ -432,6 +444,322 @@ fn the_same_seed_makes_the_same_decisions() {
     };
     assert_eq!(story(9), story(9));
     assert_ne!(story(9), story(10));
+}
+
+fn limited(set: impl Fn(&mut DeploymentConfig)) -> Config {
+    let mut config = config(&["a1", "a2"], &[]);
+    config.deployments.iter_mut().for_each(set);
+    config
+}
+
+/// Attempts under way at the same time, as many as the pool admits of `count`.
+fn admitted(world: &mut World, count: usize, demand: &Demand) -> Vec<Attempt> {
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let start = |world: &mut World| {
+        let mut route = Route::new(Arc::clone(&world.fleet), pool, demand.clone(), world.now);
+        match route.next(world.now, &mut world.dice) {
+            Step::Attempt(attempt) => Some(attempt),
+            Step::Wait(_) | Step::Done(_) => None,
+        }
+    };
+    (0..count).filter_map(|_| start(world)).collect()
+}
+
+#[test]
+fn limits_bind_before_selection_under_every_strategy() {
+    for strategy in crate::strategies() {
+        let name = strategy.name().to_owned();
+        let with = |set: fn(&mut DeploymentConfig)| {
+            let mut config = limited(set);
+            config.settings.routing_strategy = Arc::clone(&strategy);
+            World::new(config)
+        };
+        let demand = Demand::whole().with_prompt_tokens(100);
+        let mut world = with(|deployment| deployment.max_parallel_requests = Some(3));
+        let taken = admitted(&mut world, 20, &demand);
+        assert_eq!(taken.len(), 6, "{name}");
+        drop(taken);
+        assert_eq!(admitted(&mut world, 20, &demand).len(), 6, "{name}: places are free again");
+
+        let mut world = with(|deployment| deployment.rpm = Some(5));
+        assert_eq!(admitted(&mut world, 20, &demand).len(), 10, "{name}");
+        world.pass(66);
+        assert_eq!(admitted(&mut world, 20, &demand).len(), 10, "{name}: a minute later");
+
+        let mut world = with(|deployment| deployment.tpm = Some(450));
+        assert_eq!(admitted(&mut world, 20, &demand).len(), 8, "{name}");
+    }
+}
+
+#[test]
+fn a_full_pool_falls_back_or_says_when_there_is_room() {
+    let mut config = config(&["a1", "b1"], &[("a", &["b"])]);
+    config.deployments[0].rpm = Some(2);
+    let mut world = World::new(config);
+    assert_eq!((0..4).flat_map(|_| world.calls("a")).collect::<Vec<_>>(), ["a1", "a1", "b1", "b1"]);
+
+    let mut world = World::new(limited(|deployment| deployment.rpm = Some(1)));
+    world.calls("a");
+    world.calls("a");
+    world.pass(20);
+    let Err(RouteFailure::Unavailable { retry_after, obstacle }) = world.route("a").end else {
+        panic!("it is full")
+    };
+    assert_eq!(obstacle, Obstacle::Rpm);
+    assert!((40..=45).contains(&retry_after.as_secs()), "{retry_after:?}");
+}
+
+#[test]
+fn a_full_pool_is_waited_for_as_long_as_asked() {
+    let mut config = limited(|deployment| deployment.rpm = Some(1));
+    config.settings.queue_timeout = Duration::from_secs(50);
+    let mut world = World::new(config.clone());
+    world.calls("a");
+    world.calls("a");
+    world.pass(30);
+    let story = world.route("a");
+    assert_eq!(story.end, Ok(()), "room comes within the time: {story:?}");
+
+    config.settings.queue_timeout = Duration::from_secs(10);
+    let mut world = World::new(config);
+    world.calls("a");
+    world.calls("a");
+    let before = world.now;
+    let story = world.route("a");
+    assert!(matches!(story.end, Err(RouteFailure::Unavailable { .. })), "{story:?}");
+    assert_eq!(world.now.since(before), Duration::from_secs(10));
+}
+
+#[test]
+fn what_was_really_used_takes_the_place_of_the_estimate() {
+    let mut world = World::new(limited(|deployment| deployment.tpm = Some(1_000)));
+    let demand = Demand::whole().with_prompt_tokens(100);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
+    let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else { panic!("there is room") };
+    let index = attempt.deployment();
+    assert_eq!(world.fleet.used(index, world.now), (1, 100));
+    let usage = crate::Usage { prompt: 120, completion: 380, ..crate::Usage::default() };
+    route.record(attempt, Ok(Lesson::default().with_usage(Some(usage))), world.now);
+    assert_eq!(world.fleet.used(index, world.now), (1, 500));
+}
+
+#[test]
+fn what_the_provider_says_is_left_is_believed_before_the_429() {
+    let mut world = World::new(config(&["a1", "a2"], &[]));
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
+    let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else { panic!("somebody is ready") };
+    let near_its_limit = world.fleet.catalog()[attempt.deployment()].id().to_string();
+    let headroom = crate::Headroom {
+        requests_remaining: Some(0),
+        requests_reset: Some(Duration::from_secs(20)),
+        ..crate::Headroom::default()
+    };
+    route.record(attempt, Ok(Lesson::default().with_headroom(Some(headroom))), world.now);
+    for _ in 0..10 {
+        assert!(!world.calls("a").contains(&near_its_limit));
+    }
+    world.pass(20);
+    let calls: Vec<_> = (0..4).flat_map(|_| world.calls("a")).collect();
+    assert!(calls.contains(&near_its_limit));
+}
+
+#[test]
+fn order_is_strict_priority_with_fall_through() {
+    let mut config = config(&["a1", "a2", "a3"], &[]);
+    config.deployments[0].order = Some(2);
+    config.deployments[1].order = Some(1);
+    let mut world = World::new(config);
+    for _ in 0..10 {
+        assert_eq!(world.calls("a"), ["a2"]);
+    }
+    let mut world = world.fails("a2", Authentication);
+    assert_eq!(world.calls("a"), ["a2", "a1"]);
+    for _ in 0..3 {
+        assert_eq!(world.calls("a"), ["a1"], "while the first one cools");
+    }
+    let mut world = world.fails("a1", Authentication);
+    assert_eq!(world.calls("a"), ["a1", "a3"], "who has no order comes last");
+}
+
+#[test]
+fn a_credential_that_is_refused_cools_everything_that_uses_it() {
+    let mut config = config(&["a1", "b1", "c1"], &[]);
+    for (n, credential) in [(0, 7), (1, 7), (2, 8)] {
+        config.deployments[n].credential = Some(credential);
+    }
+    let mut world = World::new(config).fails("a1", Authentication);
+    world.calls("a");
+    let states: Vec<bool> =
+        (0..3).map(|n| world.fleet.breaker(DeploymentIndex(n), world.now) == BreakerState::Closed).collect();
+    assert_eq!(states, [false, false, true]);
+}
+
+#[test]
+fn a_rate_limit_cools_the_same_model_of_the_same_account_and_a_server_error_only_itself() {
+    let shared = |kind| {
+        let mut config = config(&["a1", "b1", "c1"], &[]);
+        config.settings.allowed_fails = 0;
+        for deployment in &mut config.deployments {
+            deployment.credential = Some(7);
+        }
+        config.deployments[2].model = "another".to_owned();
+        let mut world = World::new(config).fails("a1", kind);
+        world.calls("a");
+        [1, 2].map(|n| world.fleet.breaker(DeploymentIndex(n), world.now) == BreakerState::Closed)
+    };
+    assert_eq!(shared(RateLimited), [false, true]);
+    assert_eq!(shared(Server), [true, true]);
+}
+
+#[test]
+fn retries_can_be_set_by_kind_of_error_and_by_request() {
+    let mut config = config(&["a1"], &[]);
+    config.settings.allowed_fails = 100;
+    config.settings.retry_policy = KindPolicy::new([(Timeout, 4), (Server, 0)]);
+    let attempts = |world: &mut World| world.calls("a").iter().filter(|step| *step == "a1").count();
+    assert_eq!(attempts(&mut World::new(config.clone()).fails("a1", Timeout)), 5);
+    assert_eq!(attempts(&mut World::new(config.clone()).fails("a1", Server)), 1);
+    assert_eq!(attempts(&mut World::new(config.clone()).fails("a1", ProviderErrorKind::Connection)), 3);
+
+    let mut world = World::new(config).fails("a1", Timeout);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let mut route =
+        Route::new(Arc::clone(&world.fleet), pool, Demand::whole().with_num_retries(0), world.now);
+    let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) else { panic!("an attempt is due") };
+    route.record(attempt, Err(ProviderError::new(Timeout, "")), world.now);
+    assert!(matches!(route.next(world.now, &mut world.dice), Step::Done(Err(_))));
+}
+
+#[test]
+fn a_prompt_that_fits_no_window_of_the_pool_escalates_without_a_call() {
+    let mut config = config(&["a1", "b1"], &[]);
+    config.deployments[0].max_input_tokens = Some(8_000);
+    config.fallbacks.push(edges(FallbackKind::ContextWindow, "a", &["b"]));
+    config.settings.enable_pre_call_checks = true;
+    let mut world = World::new(config);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let first = |world: &mut World, tokens| {
+        let demand = Demand::whole().with_prompt_tokens(tokens);
+        let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
+        match route.next(world.now, &mut world.dice) {
+            Step::Attempt(attempt) => Ok(world.fleet.catalog()[attempt.deployment()].id().to_string()),
+            step => Err(format!("{step:?}")),
+        }
+    };
+    assert_eq!(first(&mut world, 8_000).unwrap(), "a1");
+    assert_eq!(first(&mut world, 8_001).unwrap(), "b1");
+}
+
+#[test]
+fn a_prompt_that_fits_nowhere_is_refused_without_a_call() {
+    let mut config = config(&["a1"], &[]);
+    config.deployments[0].max_input_tokens = Some(8_000);
+    config.settings.enable_pre_call_checks = true;
+    let world = World::new(config);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let demand = Demand::whole().with_prompt_tokens(9_000);
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
+    let step = route.next(world.now, &mut Dice::from_seed(1));
+    assert!(matches!(step, Step::Done(Err(RouteFailure::Unfit(Unfit::ContextWindow)))), "{step:?}");
+}
+
+#[test]
+fn tags_choose_deployments() {
+    let mut config = config(&["a1", "a2", "a3"], &[]);
+    config.settings.enable_tag_filtering = true;
+    config.deployments[0].tags = vec!["eu".to_owned(), "paid".to_owned()];
+    config.deployments[1].tags = vec!["us".to_owned()];
+    config.deployments[2].tags = vec!["default".to_owned()];
+    let mut world = World::new(config);
+    let who = |world: &mut World, tags: &[&str]| {
+        let demand = Demand::whole().with_tags(world.fleet.catalog().tags(tags.iter().copied()));
+        let attempts = admitted(world, 6, &demand);
+        let mut ids: Vec<_> = attempts.iter().map(|attempt| attempt.deployment().get() + 1).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(who(&mut world, &["eu"]), [1]);
+    assert_eq!(who(&mut world, &["eu", "us"]), [1, 2]);
+    assert_eq!(who(&mut world, &[]), [3]);
+    assert_eq!(who(&mut world, &["mars"]), [3]);
+}
+
+#[test]
+fn default_fallbacks_serve_pools_without_their_own_and_never_themselves() {
+    let mut config = config(&["a1", "b1", "c1"], &[("a", &["c"])]);
+    config.fallbacks.push(FallbackConfig { kind: FallbackKind::General, from: None, to: vec![alias("b")] });
+    let mut world = World::new(config);
+    for name in ["a1", "b1", "c1"] {
+        world = world.fails(name, Authentication);
+    }
+    assert_eq!(world.calls("b"), ["b1"]);
+    world.pass(60);
+    assert_eq!(world.calls("c"), ["c1", "b1"]);
+}
+
+#[test]
+fn a_request_can_bring_its_own_fallbacks() {
+    let mut world =
+        World::new(config(&["a1", "b1", "c1"], &[("a", &["b"])])).fails("a1", Server).fails("c1", Server);
+    let catalog = world.fleet.catalog();
+    let (pool, own) = (catalog.pool("a").unwrap(), [catalog.pool("c").unwrap()]);
+    let demand = Demand::whole().with_fallbacks(own);
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
+    let mut calls = Vec::new();
+    while let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) {
+        calls.push(world.fleet.catalog()[attempt.deployment()].id().to_string());
+        route.record(attempt, Err(ProviderError::new(Authentication, "")), world.now);
+    }
+    assert_eq!(calls, ["a1", "c1"]);
+}
+
+#[test]
+fn max_fallbacks_counts_pools() {
+    let mut config = config(&["a1", "b1", "c1", "d1"], &[("a", &["b", "c", "d"])]);
+    config.settings.max_fallbacks = 2;
+    let mut world = World::new(config);
+    for name in ["a1", "b1", "c1", "d1"] {
+        world = world.fails(name, Authentication);
+    }
+    assert_eq!(world.calls("a"), ["a1", "b1", "c1"]);
+}
+
+#[test]
+fn further_names_and_patterns_lead_to_their_pools() {
+    let mut config = config(&["a1", "b1"], &[]);
+    config.deployments.push(DeploymentConfig::new(alias("openai/*"), "openai", "*"));
+    config.deployments.push(DeploymentConfig::new(alias("openai/gpt-*"), "openai", "gpt-*"));
+    config.aliases = vec![(alias("gpt-4"), alias("a"))];
+    let catalog = Catalog::new(config).unwrap();
+    let name = |asked: &str| catalog.pool(asked).map(|pool| catalog[pool].alias().to_string());
+    assert_eq!(name("gpt-4").unwrap(), "a");
+    assert_eq!(name("openai/o3").unwrap(), "openai/*");
+    assert_eq!(name("openai/gpt-5").unwrap(), "openai/gpt-*", "the most specific pattern wins");
+    assert_eq!(name("mistral/x"), None);
+}
+
+#[test]
+fn retries_stay_a_share_of_the_traffic() {
+    let mut config = config(&["a1", "a2"], &[]);
+    config.settings.cooldown_time = Duration::ZERO;
+    config.settings.num_retries = 5;
+    let mut world = World::new(config).fails("a1", Server).fails("a2", Server);
+    let calls: usize = (0..2_000)
+        .map(|_| {
+            let pool = world.fleet.catalog().pool("a").unwrap();
+            let mut route = Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
+            let mut calls = 0;
+            while let Step::Attempt(attempt) = route.next(world.now, &mut world.dice) {
+                calls += 1;
+                route.record(attempt, Err(ProviderError::new(Server, "")), world.now);
+            }
+            calls
+        })
+        .sum();
+    assert!((2_400..=2_600).contains(&calls), "{calls} calls for 2,000 requests");
 }
 
 // Random catalogs and random outcomes.
@@ -476,16 +804,18 @@ fn any_config() -> impl Strategy<Value = Config> {
             })
         });
         Config {
+            aliases: Vec::new(),
             deployments: deployments.collect(),
             fallbacks: edges
                 .into_iter()
-                .map(|(from, kind, to)| FallbackConfig { kind, from: name(from), to: vec![name(to)] })
+                .map(|(from, kind, to)| FallbackConfig { kind, from: Some(name(from)), to: vec![name(to)] })
                 .collect(),
             pools: overrides
                 .into_iter()
                 .map(|(pool, retries)| PoolConfig {
                     alias: name(pool),
                     routing_strategy: None,
+                    retry_policy: None,
                     num_retries: Some(retries),
                 })
                 .collect(),
@@ -547,7 +877,7 @@ proptest! {
             let Some(run) = slot else {
                 let pool = catalog.pool(&format!("pool-{}", event.pool)).unwrap();
                 *slot = Some(Running {
-                    route: Route::new(Arc::clone(&fleet), pool, RequestKind::Whole, now),
+                    route: Route::new(Arc::clone(&fleet), pool, Demand::whole(), now),
                     attempt: None,
                     attempts: 0,
                     bound: catalog.attempt_bound(pool),
@@ -560,7 +890,7 @@ proptest! {
                 continue;
             }
             if let Some(attempt) = run.attempt.take() {
-                let outcome = event.outcome.map_or(Ok(()), |(kind, seconds)| {
+                let outcome = event.outcome.map_or(Ok(Lesson::default()), |(kind, seconds)| {
                     let error = ProviderError::new(kind, "");
                     Err(match seconds {
                         Some(seconds) => error.with_retry_after(Duration::from_secs(seconds)),
@@ -598,7 +928,7 @@ proptest! {
                     match end {
                         Ok(()) => prop_assert!(last.unwrap().error.is_none()),
                         Err(RouteFailure::Attempted { .. }) => prop_assert!(last.unwrap().error.is_some()),
-                        Err(RouteFailure::Cooling { .. }) => prop_assert!(last.is_none()),
+                        Err(RouteFailure::Unavailable { .. } | RouteFailure::Unfit(_)) => prop_assert!(last.is_none()),
                         Err(RouteFailure::DeadlineExceeded) => {}
                     }
                     *slot = None;

@@ -1,17 +1,23 @@
 //! What a strategy chooses from.
 
+use std::cmp::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
+
 use smallvec::SmallVec;
 
-use crate::Dice;
-use crate::catalog::{Deployment, DeploymentIndex, Pool};
+use crate::catalog::{Deployment, DeploymentIndex, PoolIndex};
+use crate::demand::{Demand, RequestKind};
 use crate::fleet::{Fleet, Live};
+use crate::latency::Samples;
+use crate::{Dice, Timestamp};
 
 /// The deployments that may be called now: at least one.
 #[derive(Debug)]
 pub struct Candidates<'a> {
     fleet: &'a Fleet,
-    pool: &'a Pool,
-    floor: u64,
+    pool: PoolIndex,
+    demand: &'a Demand,
+    now: Timestamp,
     eligible: &'a Eligible,
     first: Candidate<'a>,
 }
@@ -22,23 +28,47 @@ pub struct Candidate<'a> {
     pub(crate) index: DeploymentIndex,
     deployment: &'a Deployment,
     live: &'a Live,
-    floor: u64,
+    round: u64,
+    now: Timestamp,
 }
 
 impl<'a> Candidates<'a> {
     /// Makes the view of these members; `None` when there is none.
-    pub(crate) fn new(fleet: &'a Fleet, pool: &'a Pool, floor: u64, eligible: &'a Eligible) -> Option<Self> {
-        let index = *pool.members().get(eligible.iter().next()?)?;
-        let first = Candidate::new(fleet, index, floor);
-        Some(Self { fleet, pool, floor, eligible, first })
+    pub(crate) fn new(
+        fleet: &'a Fleet,
+        pool: PoolIndex,
+        demand: &'a Demand,
+        now: Timestamp,
+        eligible: &'a Eligible,
+    ) -> Option<Self> {
+        let index = *fleet.catalog()[pool].members().get(eligible.iter().next()?)?;
+        let round = fleet.live_pool(pool).round.load(Relaxed);
+        let first = Candidate::new(fleet, index, round, now);
+        Some(Self { fleet, pool, demand, now, eligible, first })
+    }
+
+    /// Returns what the request asks for.
+    pub const fn demand(&self) -> &'a Demand {
+        self.demand
+    }
+
+    /// Returns the present moment.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Returns how many tokens the answer will probably have, by this pool's last answers and the request's own limit.
+    pub fn expected_completion(&self) -> u64 {
+        self.fleet.live_pool(self.pool).expected_completion(self.demand)
     }
 
     /// Returns every candidate, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
-        let (fleet, pool, floor) = (self.fleet, self.pool, self.floor);
+        let (fleet, round, now) = (self.fleet, self.first.round, self.now);
+        let members = fleet.catalog()[self.pool].members();
         self.eligible
             .iter()
-            .filter_map(move |member| Some(Candidate::new(fleet, *pool.members().get(member)?, floor)))
+            .filter_map(move |member| Some(Candidate::new(fleet, *members.get(member)?, round, now)))
     }
 
     /// Returns the candidate with the smallest key; the dice decide among equals, each with the same chance.
@@ -48,23 +78,37 @@ impl<'a> Candidates<'a> {
         let mut equals = 1;
         for candidate in self.iter().skip(1) {
             let this = key(&candidate);
-            if this < lowest {
-                (best, lowest, equals) = (candidate, this, 1);
-            } else if this == lowest {
-                // Reservoir sampling: the nth equal replaces the choice with probability 1/n.
-                equals += 1;
-                if dice.below(equals) == 0 {
-                    best = candidate;
+            match this.cmp(&lowest) {
+                Ordering::Greater => {}
+                Ordering::Less => (best, lowest, equals) = (candidate, this, 1),
+                Ordering::Equal => {
+                    // Reservoir sampling: the nth equal replaces the choice with probability 1/n.
+                    equals += 1;
+                    if dice.below(equals) == 0 {
+                        best = candidate;
+                    }
                 }
             }
         }
         best
     }
+
+    /// Returns two different candidates, or the only one twice; every pair has the same chance.
+    pub fn draw_two(&self, dice: &mut Dice) -> [Candidate<'a>; 2] {
+        let count = self.eligible.len();
+        let first = dice.below(count as u64);
+        let second = match count {
+            1 => first,
+            _ => (first + 1 + dice.below(count as u64 - 1)) % count as u64,
+        };
+        [first, second]
+            .map(|n| usize::try_from(n).ok().and_then(|n| self.iter().nth(n)).unwrap_or(self.first))
+    }
 }
 
 impl<'a> Candidate<'a> {
-    fn new(fleet: &'a Fleet, index: DeploymentIndex, floor: u64) -> Self {
-        Self { index, deployment: &fleet.catalog()[index], live: fleet.live(index), floor }
+    fn new(fleet: &'a Fleet, index: DeploymentIndex, round: u64, now: Timestamp) -> Self {
+        Self { index, deployment: &fleet.catalog()[index], live: fleet.live(index), round, now }
     }
 
     /// Returns what the configuration says of it.
@@ -80,9 +124,42 @@ impl<'a> Candidate<'a> {
     /// Returns its turn in weighted round-robin order: the lowest is next. A stand-by comes last.
     pub fn turn(&self) -> u64 {
         match self.deployment.stride {
-            Some(_) => self.live.turn().max(self.floor),
+            Some(_) => self.live.turn().max(self.round),
             None => u64::MAX,
         }
+    }
+
+    /// Returns the median of its last latencies, in microseconds: of whole replies, or of first tokens.
+    pub fn p50(&self, kind: RequestKind) -> Option<u64> {
+        self.samples(kind).p50()
+    }
+
+    /// Returns the peak-sensitive moving average of its latencies, in microseconds.
+    pub fn ewma(&self, kind: RequestKind) -> Option<u64> {
+        self.samples(kind).ewma(self.now)
+    }
+
+    fn samples(&self, kind: RequestKind) -> &'a Samples {
+        match kind {
+            RequestKind::Whole => &self.live.latency.whole,
+            RequestKind::Stream => &self.live.latency.first_token,
+        }
+    }
+
+    /// Returns its requests and its tokens within the last minute, those in flight by their estimates.
+    pub fn used(&self) -> (u64, u64) {
+        (self.live.requests.sum(self.now), self.live.tokens.sum(self.now))
+    }
+
+    /// Returns the used share of its tightest limit, in thousandths: rpm, tpm, and what the provider's own headers say. 0 when it
+    /// has no limit.
+    pub fn load(&self) -> u64 {
+        let (requests, tokens) = self.used();
+        let share =
+            |used: u64, limit: Option<u64>| limit.map_or(0, |limit| used.saturating_mul(1000) / limit.max(1));
+        let limits = self.deployment.limits;
+        let own = share(requests, limits.rpm).max(share(tokens, limits.tpm));
+        own.max(self.live.gauge.used(self.now).unwrap_or(0))
     }
 }
 
@@ -111,6 +188,10 @@ impl Eligible {
 
     pub(crate) fn clear(&mut self) {
         self.words.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {

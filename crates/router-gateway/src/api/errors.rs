@@ -78,16 +78,17 @@ impl From<RouteError> for ApiError {
                 let (status, kind) = meaning(error.kind());
                 Self::new(status, kind, error.code().or(code(error.kind())), message)
             }
-            RouteError::Cooling { cause: ProviderErrorKind::RateLimited, .. } => Self::new(
+            RouteError::Request(wrong) => return Self::from(wrong.clone()),
+            RouteError::Unavailable { obstacle, .. } if obstacle.is_limit() => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limit_error",
-                Some("all_deployments_cooling"),
+                Some("no_deployment_ready"),
                 message,
             ),
-            RouteError::Cooling { .. } => Self::new(
+            RouteError::Unavailable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "server_error",
-                Some("all_deployments_cooling"),
+                Some("no_deployment_ready"),
                 message,
             ),
             RouteError::DeadlineExceeded { .. } => {

@@ -105,7 +105,7 @@ pub(super) fn decode(reply: &WireReply) -> Result<Reply, ProviderError> {
     };
     let body =
         serde_json::to_vec(&completion).map_err(|_| malformed("the reply cannot be written as JSON"))?;
-    Ok(Reply { body: body.into(), model: model.map(Cow::into_owned), usage })
+    Ok(Reply { body: body.into(), model: model.map(Cow::into_owned), usage, headroom: None })
 }
 
 fn answer<'a>(content: &[&'a RawValue]) -> Result<Answer<'a>, ProviderError> {

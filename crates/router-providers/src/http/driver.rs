@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
-use router_core::{ChatRequest, ChunkStream, Provider, ProviderError, ProviderErrorKind, Reply};
+use router_core::{ChatRequest, Provider, ProviderError, ProviderErrorKind, Reply, StreamedReply};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::body::{self, Read};
@@ -18,6 +18,7 @@ use super::transport::{self, Phase};
 use super::whole_as_stream;
 use crate::base_url;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::headroom::headroom;
 use crate::protocol::{Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
 
@@ -106,7 +107,11 @@ impl HttpProvider {
     async fn read_reply(&self, mut response: Response) -> Result<Reply, ProviderError> {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match body::read(&mut response, MAX_REPLY).await {
-            Ok(Read::Whole(body)) => self.protocol.decode(WireReply { status, headers, body }),
+            Ok(Read::Whole(body)) => {
+                let headroom = headroom(&headers);
+                let reply = self.protocol.decode(WireReply { status, headers, body })?;
+                Ok(Reply { headroom, ..reply })
+            }
             Ok(Read::Beginning(_)) => {
                 Err(ProviderError::new(ProviderErrorKind::MalformedReply, "the reply is larger than 64 MiB"))
             }
@@ -120,7 +125,7 @@ impl HttpProvider {
         self.read_reply(response).await
     }
 
-    async fn try_stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+    async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let body = self.protocol.encode(&self.target, request, Mode::Stream)?;
         let response = self.send(&self.stream_url, body).await?;
         match content(response.headers()) {
@@ -129,7 +134,8 @@ impl HttpProvider {
             Content::Json => {
                 let reply = self.read_reply(response).await?;
                 let chunks = whole_as_stream::chunks(&reply)?;
-                return Ok(Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok))));
+                let chunks = Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok)));
+                return Ok(StreamedReply { chunks, headroom: reply.headroom });
             }
             Content::Page => {
                 return Err(ProviderError::new(
@@ -138,8 +144,10 @@ impl HttpProvider {
                 ));
             }
         }
+        let headroom = headroom(response.headers());
         let decoder = self.protocol.stream_decoder(response.headers());
-        Ok(Box::pin(ReplyStream::new(response, decoder, self.redactor.clone())))
+        let chunks = Box::pin(ReplyStream::new(response, decoder, self.redactor.clone()));
+        Ok(StreamedReply { chunks, headroom })
     }
 }
 
@@ -149,7 +157,7 @@ impl Provider for HttpProvider {
         self.try_complete(request).await.map_err(|error| self.redactor.clean(error))
     }
 
-    async fn stream(&self, request: &ChatRequest) -> Result<ChunkStream, ProviderError> {
+    async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         self.try_stream(request).await.map_err(|error| self.redactor.clean(error))
     }
 }

@@ -63,7 +63,7 @@ mod tests {
             {"role":"assistant","content":"hi","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},
             "finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
         let usage = Some(Usage { prompt: 1, completion: 2, ..Usage::default() });
-        let chunks = chunks(&Reply { body: body.into(), model: None, usage }).unwrap();
+        let chunks = chunks(&Reply { body: body.into(), model: None, usage, headroom: None }).unwrap();
         let kinds: Vec<_> = chunks.iter().map(|chunk| chunk.kind).collect();
         assert_eq!(kinds, [ChunkKind::Content, ChunkKind::Finish, ChunkKind::Usage]);
         let json: Vec<Value> =

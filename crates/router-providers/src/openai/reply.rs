@@ -32,6 +32,7 @@ pub(super) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
         model: scan.model.and_then(raw_json::text).map(std::borrow::Cow::into_owned),
         usage: scan.usage.and_then(usage::read),
         body: reply.body,
+        headroom: None,
     })
 }
 

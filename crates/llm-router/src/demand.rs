@@ -1,0 +1,79 @@
+//! Reads from a request what routing needs to know.
+
+use std::borrow::Cow;
+
+use router_core::{ChatRequest, Demand, Edit, PoolIndex, RequestError, RequestKind, TagSet};
+use serde::Deserialize;
+
+use crate::error::RouteError;
+use crate::router::Router;
+
+/// The fields of a request that are meant for the router and not sent on.
+const ROUTER_FIELDS: [&str; 3] = ["fallbacks", "num_retries", "disable_fallbacks"];
+
+/// Returns the request as providers are to see it: the same one, unless it has fields for the router.
+pub(crate) fn without_router_fields(request: &ChatRequest) -> Result<Cow<'_, ChatRequest>, RequestError> {
+    if ROUTER_FIELDS.iter().all(|name| request.field(name).is_none()) {
+        return Ok(Cow::Borrowed(request));
+    }
+    let edits = ROUTER_FIELDS.map(|name| (name, Edit::Remove));
+    ChatRequest::from_json(request.body_with(&edits)).map(Cow::Owned)
+}
+
+impl Router {
+    /// Returns what a request asks of its deployment.
+    pub(crate) fn demand(&self, request: &ChatRequest, kind: RequestKind) -> Result<Demand, RouteError> {
+        let base = match kind {
+            RequestKind::Whole => Demand::whole(),
+            RequestKind::Stream => Demand::stream(),
+        };
+        let mut demand =
+            base.with_prompt_tokens(self.parts.token_counter.count(request)).with_tags(self.tags(request));
+        let limit = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| request.field(name));
+        if let Some(tokens) = limit.and_then(|value| serde_json::from_str::<u64>(value).ok()) {
+            demand = demand.with_max_tokens(tokens);
+        }
+        if let Some(retries) = read(request, "num_retries", "a whole number that is not negative")? {
+            demand = demand.with_num_retries(retries);
+        }
+        if read(request, "disable_fallbacks", "a boolean")? == Some(true) {
+            demand = demand.with_fallbacks([]);
+        } else if let Some(names) = read::<Vec<String>>(request, "fallbacks", "a list of model names")? {
+            let pools =
+                names.iter().map(|name| self.fallback(name)).collect::<Result<Vec<PoolIndex>, _>>()?;
+            demand = demand.with_fallbacks(pools);
+        }
+        Ok(demand)
+    }
+
+    fn fallback(&self, name: &str) -> Result<PoolIndex, RouteError> {
+        let found = self.parts.fleet.catalog().pool(name);
+        found.ok_or_else(|| RouteError::UnknownAlias { alias: name.to_owned(), known: self.aliases() })
+    }
+
+    /// The tags stand where LiteLLM has them, in `metadata.tags`.
+    fn tags(&self, request: &ChatRequest) -> TagSet {
+        #[derive(Deserialize)]
+        struct Metadata {
+            #[serde(default)]
+            tags: Vec<String>,
+        }
+        let catalog = self.parts.fleet.catalog();
+        if !catalog.settings().enable_tag_filtering {
+            return TagSet::NONE;
+        }
+        // `metadata` belongs to the caller; what is no list of tags in it is none of ours.
+        let metadata =
+            request.field("metadata").and_then(|value| serde_json::from_str::<Metadata>(value).ok());
+        metadata.map_or(TagSet::NONE, |metadata| catalog.tags(metadata.tags.iter().map(String::as_str)))
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(
+    request: &ChatRequest,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<Option<T>, RequestError> {
+    let Some(value) = request.field(field) else { return Ok(None) };
+    serde_json::from_str(value).map_err(|_| RequestError::Wrong { field, expected, found: "something else" })
+}

@@ -1,0 +1,157 @@
+//! Counts what happened within the last minute.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// The width of a slot. Five seconds keep a window on two cache lines and its error below what providers' own clocks differ by.
+const SLOT_MILLIS: u64 = 5_000;
+const SLOTS: usize = 12;
+/// One more slot than a minute holds: the oldest counts by the part of it that still lies within the minute.
+const RING: usize = SLOTS + 1;
+
+/// A sliding minute of counts, without locks: each slot holds its number and its count in one word.
+#[derive(Debug)]
+pub(crate) struct MinuteWindow {
+    slots: [AtomicU64; RING],
+}
+
+impl MinuteWindow {
+    pub(crate) const fn new() -> Self {
+        Self { slots: [const { AtomicU64::new(0) }; RING] }
+    }
+
+    /// Adds to the present slot. A slot holds up to 2^32 - 1; more than four billion tokens in five seconds count as that.
+    pub(crate) fn add(&self, amount: u64, now: Timestamp) {
+        let number = slot_number(now);
+        let amount = amount.min(u64::from(u32::MAX));
+        let _ = self.slot(number).fetch_update(Relaxed, Relaxed, |word| {
+            let (owner, count) = unpack(word);
+            Some(match owner == tag(number) {
+                true => pack(number, count.saturating_add(amount)),
+                false => pack(number, amount),
+            })
+        });
+    }
+
+    /// Takes back what was added at `then`, as far as it is still there.
+    pub(crate) fn remove(&self, amount: u64, then: Timestamp) {
+        let number = slot_number(then);
+        let _ = self.slot(number).fetch_update(Relaxed, Relaxed, |word| {
+            let (owner, count) = unpack(word);
+            (owner == tag(number)).then(|| pack(number, count.saturating_sub(amount)))
+        });
+    }
+
+    /// Returns how much there is within the minute up to now.
+    pub(crate) fn sum(&self, now: Timestamp) -> u64 {
+        let newest = slot_number(now);
+        let whole: u64 = (0..SLOTS as u64).map(|age| self.count(newest.wrapping_sub(age))).sum();
+        let oldest = self.count(newest.wrapping_sub(SLOTS as u64));
+        let left = SLOT_MILLIS - now.as_millis() % SLOT_MILLIS;
+        whole + (oldest * left).div_ceil(SLOT_MILLIS)
+    }
+
+    /// Returns how long it takes until `amount` fits under `limit` if nothing else is added.
+    pub(crate) fn wait_for(&self, amount: u64, limit: u64, now: Timestamp) -> Duration {
+        let mut at = now;
+        for _ in 0..=RING {
+            if self.sum(at).saturating_add(amount) <= limit {
+                return at.since(now);
+            }
+            at = at + Duration::from_millis(SLOT_MILLIS - at.as_millis() % SLOT_MILLIS);
+        }
+        Duration::from_secs(60)
+    }
+
+    fn count(&self, number: u64) -> u64 {
+        let (owner, count) = unpack(self.slot(number).load(Relaxed));
+        if owner == tag(number) { count } else { 0 }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder is below its divisor")]
+    #[expect(clippy::cast_possible_truncation, reason = "a remainder of 13")]
+    fn slot(&self, number: u64) -> &AtomicU64 {
+        &self.slots[(number % RING as u64) as usize]
+    }
+}
+
+/// Numbered from 1, so that a fresh slot belongs to no time.
+const fn slot_number(now: Timestamp) -> u64 {
+    now.as_millis() / SLOT_MILLIS + 1
+}
+
+/// The low half of a slot's number tells it from the others of the last 680 years.
+const fn tag(number: u64) -> u64 {
+    number & 0xFFFF_FFFF
+}
+
+const fn pack(number: u64, count: u64) -> u64 {
+    let count = if count > 0xFFFF_FFFF { 0xFFFF_FFFF } else { count };
+    tag(number) << 32 | count
+}
+
+const fn unpack(word: u64) -> (u64, u64) {
+    (word >> 32, word & 0xFFFF_FFFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + millis)
+    }
+
+    #[test]
+    fn what_is_older_than_a_minute_does_not_count() {
+        let window = MinuteWindow::new();
+        window.add(3, at(0));
+        window.add(4, at(30_000));
+        assert_eq!(window.sum(at(59_999)), 7);
+        assert_eq!(window.sum(at(65_000)), 4);
+        assert_eq!(window.sum(at(95_000)), 0);
+        assert_eq!(window.sum(at(9_000_000)), 0);
+    }
+
+    #[test]
+    fn the_wait_says_when_there_is_room() {
+        let window = MinuteWindow::new();
+        window.add(10, at(0));
+        let wait = window.wait_for(1, 10, at(20_000));
+        assert!((40..=45).contains(&wait.as_secs()), "{wait:?}");
+        assert_eq!(window.wait_for(1, 11, at(20_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_gone_and_no_more_than_that() {
+        let window = MinuteWindow::new();
+        window.add(10, at(0));
+        window.remove(4, at(1_000));
+        assert_eq!(window.sum(at(2_000)), 6);
+        window.remove(100, at(2_000));
+        window.remove(100, at(200_000));
+        assert_eq!(window.sum(at(3_000)), 0);
+    }
+
+    proptest! {
+        /// Against exact bookkeeping: never less than what lies within the last 60 s, never more than within 65 s.
+        #[test]
+        fn the_sum_lies_between_60_and_65_seconds(adds in prop::collection::vec((0..9_000_u64, 0..50_u64), 1..200)) {
+            let window = MinuteWindow::new();
+            let mut log: Vec<(u64, u64)> = Vec::new();
+            let mut now = 0;
+            for (pause, amount) in adds {
+                now += pause;
+                window.add(amount, at(now));
+                log.push((now, amount));
+                let within = |span: u64| log.iter().filter(|(then, _)| now - then < span).map(|(_, n)| n).sum::<u64>();
+                let sum = window.sum(at(now));
+                prop_assert!(sum <= within(65_001), "{sum} > {}", within(65_001));
+                prop_assert!(sum >= within(55_000), "{sum} < {}", within(55_000));
+            }
+        }
+    }
+}
