@@ -24,12 +24,9 @@ impl ConfigFile {
         let path = path.as_ref();
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
+            let location = Some(Location { file: name.clone(), line: 0, column: 0 });
             let message = format!("cannot be read: {error}");
-            ConfigFileError(vec![Problem {
-                location: Some(Location { file: name.clone(), line: 0, column: 0 }),
-                path: String::new(),
-                message,
-            }])
+            ConfigFileError::Unreadable(Problem { location, path: String::new(), message })
         })?;
         Self::parse(&text, &name, &|name| std::env::var(name).ok())
     }
@@ -57,10 +54,16 @@ impl ConfigFile {
     }
 }
 
-/// Every problem of a configuration file.
+/// Why a configuration file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", lines(.0))]
-pub struct ConfigFileError(pub Vec<Problem>);
+pub enum ConfigFileError {
+    /// There is no such file, or it is not YAML.
+    #[error("{0}")]
+    Unreadable(Problem),
+    /// Every problem of what it says.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Problem>),
+}
 
 pub(crate) fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

@@ -23,8 +23,8 @@ mod suggest;
 
 pub use router_core::{
     Alias, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit,
-    Event, Observer, Provider, ProviderError, ProviderErrorKind, Reply, RequestError, StateStore, Strategy,
-    TokenCounter, Usage, strategies,
+    Event, Finding, KindPolicy, Observer, Obstacle, Provider, ProviderError, ProviderErrorKind, Reply,
+    RequestError, Severity, StateStore, Strategy, TokenCounter, Usage, check, strategies,
 };
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};

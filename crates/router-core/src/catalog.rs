@@ -276,6 +276,12 @@ impl Catalog {
         indices(self.deployments.len())
     }
 
+    /// Returns the position of every pool.
+    #[expect(clippy::cast_possible_truncation, reason = "there are no more pools than deployments")]
+    pub fn pool_indices(&self) -> impl Iterator<Item = PoolIndex> + use<> {
+        (0..self.pools.len() as u32).map(PoolIndex)
+    }
+
     /// Returns the deployments of a pool of this catalog.
     pub fn members(&self, pool: PoolIndex) -> impl Iterator<Item = &Deployment> {
         self[pool].members.iter().map(|index| &self[*index])

@@ -18,6 +18,7 @@
 
 mod breaker;
 mod catalog;
+mod check;
 mod classifier;
 mod config;
 mod demand;
@@ -43,6 +44,7 @@ mod window;
 
 pub use self::breaker::BreakerState;
 pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
+pub use self::check::{Finding, Severity, check};
 pub use self::classifier::{Classification, Classifier};
 pub use self::config::{
     Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, KindPolicy, Place,

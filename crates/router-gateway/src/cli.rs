@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Routes LLM requests over pools of deployments, behind an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ pub(crate) enum Command {
     /// Serve the OpenAI API over the pools of a config file.
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Say what a careful reader would say about a config file.
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Simulate an OpenAI and Anthropic provider, to rehearse failures with.
     #[command(after_help = MOCK_HELP)]
     Mock(MockArgs),
@@ -52,6 +55,29 @@ pub(crate) struct ServeArgs {
     /// How long requests under way may take to end after SIGTERM, in seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) drain: u64,
+}
+
+const CHECK_HELP: &str = "\
+Ends with 0 when there is no error, with 1 when there is one, with 2 when the file cannot be read. Warnings are no errors: the \
+config works, but hardly as meant. Variables that the config names have to be set, as for `serve`.";
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A LiteLLM-style config.yaml.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+
+    /// How to show the findings.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// A line each, for people.
+    Text,
+    /// One JSON list, for programs.
+    Json,
 }
 
 const MOCK_HELP: &str = "\

@@ -1,5 +1,6 @@
 //! The `llm-router` binary.
 
+mod check;
 mod cli;
 mod logs;
 mod mock;
@@ -24,13 +25,11 @@ async fn main() -> ExitCode {
         return fail(&error);
     }
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(args).await,
-        Command::Mock(args) => mock::run(args).await,
+        Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::run(&args),
+        Command::Mock(args) => mock::run(args).await.map(|()| ExitCode::SUCCESS),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    outcome.unwrap_or_else(|error| fail(&error))
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -162,3 +162,90 @@ fn a_wrong_behaviour_or_log_level_is_an_error_that_says_so() {
     assert_eq!(code, Some(1));
     assert!(said.contains("--log loud"), "{said}");
 }
+
+/// What `check` says about one of the example configs, in order: severity, pool or place, rule.
+fn findings(config: &str) -> (Option<i32>, Vec<String>) {
+    let file = format!("{}/tests/configs/{config}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = llm_router(&["check", "--config", &file, "--format", "json"]);
+    command.env("OPENAI_API_KEY", "sk-test").env("ANTHROPIC_API_KEY", "sk-ant-test");
+    let output = command.output().unwrap();
+    let lines: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap().to_owned();
+    let words = lines.iter().map(|line| {
+        let at = text(line, "at");
+        let at = at.rsplit_once(": ").map_or(at.as_str(), |(_, path)| path);
+        format!("{} {} {at}", text(line, "severity"), text(line, "rule"))
+    });
+    (output.status.code(), words.collect())
+}
+
+#[test]
+fn check_says_of_each_example_what_a_careful_reader_would() {
+    let check = |config: &str, expected: &[&str]| {
+        let (code, found) = findings(config);
+        assert_eq!(found, expected, "{config}");
+        assert_eq!(code, Some(0), "{config} has no errors");
+    };
+    check(
+        "basic.yaml",
+        &[
+            "warning no-way-out gpt-4o",
+            "info long-wait gpt-4o",
+            "warning no-way-out claude-sonnet",
+            "info long-wait claude-sonnet",
+        ],
+    );
+    check("per-pool.yaml", &["info long-wait fast", "warning no-price capable", "info long-wait capable"]);
+    check(
+        "tiers.yaml",
+        &[
+            "info cycle fast",
+            "info cycle capable",
+            "warning context-fallback-no-larger capable",
+            "warning no-price capable",
+            "warning no-way-out capable-32k",
+        ],
+    );
+    check(
+        "tasks.yaml",
+        &[
+            "warning ignored-key router_settings.classifier",
+            "info long-wait math",
+            "warning one-provider code",
+            "info long-wait code",
+            "info long-wait creative",
+            "warning no-way-out default",
+            "info long-wait default",
+        ],
+    );
+    check(
+        "production.yaml",
+        &[
+            "warning ignored-key litellm_settings",
+            "warning ignored-key router_settings.redis_host",
+            "warning ignored-key router_settings.redis_port",
+            "warning no-price fast",
+            "warning falls-back-to-itself capable",
+            "warning no-price capable",
+        ],
+    );
+}
+
+#[test]
+fn check_ends_with_1_for_errors_and_2_for_what_it_cannot_read() {
+    let file = std::env::temp_dir().join(format!("llm-router-check-{}.yaml", std::process::id()));
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "model_list:\n  - model_name: a\n    litellm_params: { model: gpt-4o, api_key: k }\nrouter_settings:\n  fallbacks: [{a: [b]}]\n").unwrap();
+    let output = llm_router(&["check", "--config", path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.starts_with("error: ")
+            && said.contains(":5:20: router_settings.fallbacks[0].a[0]: there is no alias `b`"),
+        "{said}"
+    );
+    assert!(said.ends_with("1 errors, 0 warnings, 0 to know\n"), "{said}");
+    std::fs::write(&file, "model_list: [").unwrap();
+    assert_eq!(run(&["check", "--config", path]).0, Some(2));
+    std::fs::remove_file(&file).unwrap();
+}

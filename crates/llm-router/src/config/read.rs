@@ -13,9 +13,8 @@ pub(super) fn read(
 ) -> Result<ConfigFile, ConfigFileError> {
     let reader = Reader::new(file, environment);
     let mut builder = RouterBuilder::default();
-    if let Some(yaml) = reader.parse(text)
-        && let Some(root) = reader.root(&yaml).section()
-    {
+    let yaml = reader.parse(text).map_err(ConfigFileError::Unreadable)?;
+    if let Some(root) = reader.root(&yaml).section() {
         if let Some(variables) = root.get("environment_variables") {
             environment_variables(&reader, &variables);
         }
@@ -33,7 +32,11 @@ pub(super) fn read(
         root.finish();
     }
     let (problems, ignored) = reader.finish();
-    if problems.is_empty() { Ok(ConfigFile { builder, ignored }) } else { Err(ConfigFileError(problems)) }
+    if problems.is_empty() {
+        Ok(ConfigFile { builder, ignored })
+    } else {
+        Err(ConfigFileError::Wrong(problems))
+    }
 }
 
 fn environment_variables(reader: &Reader<'_>, section: &Node<'_>) {

@@ -34,21 +34,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Parses the text. An empty document is an empty mapping.
-    pub(super) fn parse<'t>(&self, text: &'t str) -> Option<MarkedYaml<'t>> {
+    /// Parses the text, which is not to be empty.
+    pub(super) fn parse<'t>(&self, text: &'t str) -> Result<MarkedYaml<'t>, Problem> {
         match MarkedYaml::load_from_str(text) {
-            Ok(documents) => match documents.into_iter().next() {
-                Some(document) => Some(document),
-                None => {
-                    self.complain(1, 1, "", "the file is empty: expected at least `model_list`");
-                    None
-                }
-            },
+            Ok(documents) => {
+                let first = documents.into_iter().next();
+                first.ok_or_else(|| {
+                    self.problem(1, 1, "", "the file is empty: expected at least `model_list`")
+                })
+            }
             Err(error) => {
                 let marker = error.marker();
                 let message = format!("not valid YAML: {}", error.info());
-                self.complain(marker.line(), marker.col() + 1, "", message);
-                None
+                Err(self.problem(marker.line(), marker.col() + 1, "", message))
             }
         }
     }
@@ -67,13 +65,14 @@ impl<'a> Reader<'a> {
         found.or_else(|| (self.environment)(name)).filter(|value| !value.is_empty())
     }
 
-    fn complain(&self, line: usize, column: usize, path: &str, message: impl Into<String>) {
+    fn problem(&self, line: usize, column: usize, path: &str, message: impl Into<String>) -> Problem {
         let location = Location { file: self.file.to_owned(), line, column };
-        self.problems.borrow_mut().push(Problem {
-            location: Some(location),
-            path: path.to_owned(),
-            message: message.into(),
-        });
+        Problem { location: Some(location), path: path.to_owned(), message: message.into() }
+    }
+
+    fn complain(&self, line: usize, column: usize, path: &str, message: impl Into<String>) {
+        let problem = self.problem(line, column, path, message);
+        self.problems.borrow_mut().push(problem);
     }
 
     /// Returns the problems and the keys that are not supported.
