@@ -294,3 +294,93 @@ async fn an_unknown_alias_is_refused_with_the_known_ones() {
     assert_eq!(error.to_string(), "there is no model `fats`: known are fast, capable");
     assert_eq!(provider.calls(), 0);
 }
+
+fn continuing(scripts: &[(&str, &Arc<ScriptedProvider>, bool)]) -> Router {
+    let builder = Router::builder().enable_mid_stream_fallback_continuation(true).num_retries(0);
+    let with =
+        |builder: RouterBuilder,
+         (n, (alias, provider, prefill)): (usize, &(&str, &Arc<ScriptedProvider>, bool))| {
+            let deployment = Deployment::with_provider(*alias, format!("m{n}"), Arc::clone(*provider) as _);
+            builder.deployment(deployment.supports_assistant_prefill(*prefill))
+        };
+    scripts.iter().enumerate().fold(builder, with).fallbacks("fast", ["capable"]).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_stream_goes_on_at_a_deployment_that_can_continue_it_when_asked_to() {
+    let breaks = ScriptedProvider::new([CutAfter(&["one", "two "])]);
+    let goes_on = ScriptedProvider::new([Answer("three four")]);
+    let router = continuing(&[("fast", &breaks, false), ("capable", &goes_on, true)]);
+    let request = ChatRequest::builder("fast").user("Count.").max_tokens(50).build().unwrap();
+    let mut stream = router.stream(&request).await.unwrap();
+    let (mut text, mut roles) = (Vec::new(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.unwrap();
+        roles += usize::from(std::str::from_utf8(&chunk.data).unwrap().contains("assistant"));
+        text.extend(chunk.text());
+    }
+    assert_eq!(text, ["one", "two ", "three", "four"]);
+    assert_eq!(roles, 1, "the answer begins once");
+    let continuation = stream.continuation().unwrap();
+    assert_eq!(continuation.pool.as_str(), "capable", "the report says who went on");
+    let sent: serde_json::Value = serde_json::from_str(&goes_on.last_body()).unwrap();
+    assert_eq!(sent["messages"][1], serde_json::json!({"role": "assistant", "content": "onetwo"}));
+    assert_eq!(sent["max_tokens"], 49, "what was said is taken off the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_can_continue_ends_with_an_error_that_says_so() {
+    let (breaks, other) =
+        (ScriptedProvider::new([CutAfter(&["one"])]), ScriptedProvider::new([Answer("two")]));
+    let router = continuing(&[("fast", &breaks, false), ("capable", &other, false)]);
+    let mut stream = router.stream(&ask("fast")).await.unwrap();
+    let mut error = None;
+    while let Some(chunk) = stream.next().await {
+        error = chunk.err();
+    }
+    let error = error.unwrap();
+    assert_eq!(error.kind(), ProviderErrorKind::StreamInterrupted);
+    assert!(error.message().contains("no deployment can continue the answer"), "{error}");
+    assert_eq!(other.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_that_breaks_too_ends_with_an_error() {
+    let breaks = ScriptedProvider::new([CutAfter(&["one"])]);
+    let router = continuing(&[("fast", &breaks, false), ("capable", &breaks, true)]);
+    let (text, error) = text_of(&router, &ask("fast")).await;
+    assert_eq!((text.as_str(), error), ("one one", Some(ProviderErrorKind::StreamInterrupted)));
+    assert_eq!(breaks.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn structured_answers_are_never_continued() {
+    let (breaks, other) =
+        (ScriptedProvider::new([CutAfter(&["one"])]), ScriptedProvider::new([Answer("two")]));
+    let router = continuing(&[("fast", &breaks, true), ("capable", &other, true)]);
+    let format = serde_json::json!({"type": "json_object"});
+    let request = ChatRequest::builder("fast").user("hi").set("response_format", format).build().unwrap();
+    let (_, error) = text_of(&router, &request).await;
+    assert_eq!(error, Some(ProviderErrorKind::StreamInterrupted));
+    assert_eq!(other.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_for_the_router_are_honoured_and_not_sent_on() {
+    let (fails, answers) =
+        (ScriptedProvider::new([Fail(ProviderErrorKind::Server)]), ScriptedProvider::new([Answer("hello")]));
+    let router = over(&[("fast", &fails), ("capable", &answers)]).build().unwrap();
+    let with = |field: &str, value: serde_json::Value| {
+        ChatRequest::builder("fast").user("hi").set("num_retries", 0).set(field, value).build().unwrap()
+    };
+    let request = with("fallbacks", serde_json::json!(["capable"]));
+    assert_eq!(router.completion(&request).await.unwrap().report.pool.as_str(), "capable");
+    assert_eq!(fails.calls(), 1);
+    for body in [fails.last_body(), answers.last_body()] {
+        assert!(!body.contains("fallbacks") && !body.contains("num_retries"), "{body}");
+    }
+    let error = router.completion(&with("fallbacks", serde_json::json!(["nobody"]))).await.unwrap_err();
+    assert!(matches!(error, RouteError::UnknownAlias { .. }), "{error}");
+    let error = router.completion(&with("fallbacks", serde_json::json!(7))).await.unwrap_err();
+    assert_eq!(error.to_string(), "`fallbacks` is wrong: expected a list of model names, found a number");
+}

@@ -265,3 +265,31 @@ async fn a_stop_lets_requests_under_way_end() {
     assert_eq!(events.last().unwrap(), "[DONE]");
     assert!(reqwest::get(url).await.is_err(), "it takes no more connections");
 }
+
+#[tokio::test]
+async fn a_cut_stream_goes_on_elsewhere_when_that_is_asked_for() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    let (openai, anthropic) = (server.upstream("openai"), server.upstream("anthropic"));
+    openai.set(Behaviour::answering("one two three four five").with_fault(Fault::cut(3)));
+    anthropic.set(Behaviour::answering(" four five"));
+    let router = Router::builder()
+        .deployment(Deployment::new("gpt", "gpt-4o-mini").api_base(openai.openai_base()))
+        .deployment(
+            Deployment::new("claude", "anthropic/claude-haiku-4-5")
+                .api_base(anthropic.anthropic_base())
+                .supports_assistant_prefill(true),
+        )
+        .fallbacks("gpt", ["claude"])
+        .enable_mid_stream_fallback_continuation(true)
+        .build()
+        .unwrap();
+    let world = World { gateway: Gateway::over(router).await, _server: server, openai, anthropic };
+    let raw = post(&world, &streamed("gpt")).await.text().await.unwrap();
+    assert!(raw.contains(": continued by claude:claude-haiku-4-5\n\n"), "{raw}");
+    assert!(raw.ends_with("data: [DONE]\n\n"), "{raw}");
+    let data: Vec<String> =
+        raw.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect();
+    assert_eq!(text(&data), "one two three four five");
+    let sent = world.anthropic.requests()[0].json().unwrap();
+    assert_eq!(sent["messages"][1]["role"], "assistant");
+}

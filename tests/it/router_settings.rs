@@ -152,3 +152,61 @@ async fn with_everything_down_both_aliases_end_with_the_last_real_error() {
         assert!(error.report().unwrap().attempts.len() <= 6);
     }
 }
+
+#[tokio::test]
+async fn a_pattern_serves_every_model_that_matches_it() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    let upstream = server.upstream("any");
+    let text = format!(
+        "model_list:\n  - model_name: 'openai/*'\n    litellm_params: {{ model: 'openai/*', api_base: '{}' }}\n\
+         router_settings:\n  model_group_alias: {{ best: 'openai/*' }}\n",
+        upstream.openai_base()
+    );
+    let router = ConfigFile::parse(&text, "config.yaml", &|_| None).unwrap().into_builder().build().unwrap();
+    for model in ["openai/gpt-5", "openai/o3"] {
+        router.completion(&ask(model)).await.unwrap();
+    }
+    let sent: Vec<_> =
+        upstream.requests().iter().map(|request| request.json().unwrap()["model"].clone()).collect();
+    assert_eq!(sent, ["gpt-5", "o3"]);
+    let error = router.completion(&ask("mistral/large")).await.unwrap_err();
+    assert!(matches!(error, RouteError::UnknownAlias { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn limits_policies_and_defaults_are_read_from_the_file() {
+    let text = "model_list:
+  - model_name: fast
+    litellm_params: { model: gpt-4o-mini, api_key: k, rpm: 60, tpm: 90000, max_parallel_requests: 4, order: 1, tags: [eu] }
+    model_info: { id: first, max_input_tokens: 8000, allowed_fails: 1, supports_assistant_prefill: true }
+  - model_name: capable
+    litellm_params: { model: claude-sonnet-4-6, api_key: k2, input_cost_per_token: 0, output_cost_per_token: 0.000015 }
+router_settings:
+  routing_strategy: usage-based-routing-v2
+  retry_policy: { RateLimitErrorRetries: 5, TimeoutErrorRetries: 0 }
+  allowed_fails_policy: { TimeoutErrorAllowedFails: 9 }
+  default_fallbacks: [capable]
+  max_fallbacks: 2
+  queue_timeout: 1.5
+  enable_pre_call_checks: true
+  enable_tag_filtering: true
+  pools:
+    capable: { routing_strategy: least-busy, num_retries: 0 }
+";
+    let file = ConfigFile::parse(text, "config.yaml", &|_| None).unwrap();
+    assert!(file.ignored().is_empty(), "{:?}", file.ignored());
+    let router = file.into_builder().build().unwrap();
+    let catalog = router.fleet().catalog();
+    let [fast, capable] = ["fast", "capable"].map(|alias| &catalog[catalog.pool(alias).unwrap()]);
+    assert_eq!(fast.strategy().name(), "usage-based-routing");
+    assert_eq!(capable.strategy().name(), "least-busy");
+    assert_eq!(fast.retries_after(ProviderErrorKind::RateLimited), 5);
+    assert_eq!(fast.retries_after(ProviderErrorKind::Timeout), 0);
+    assert_eq!((fast.num_retries(), capable.num_retries()), (2, 0));
+    let deployment = &catalog.deployments()[0];
+    assert_eq!((deployment.id().as_str(), deployment.order()), ("first", Some(1)));
+    let price = catalog.deployments()[1].price().unwrap();
+    assert_eq!((price.input.as_pico(), price.output.as_pico()), (0, 15_000_000));
+    assert_eq!(catalog.deployments()[1].provider(), "anthropic");
+    assert_eq!(catalog.settings().queue_timeout.as_millis(), 1500);
+}

@@ -35,6 +35,7 @@ pub enum Act {
 pub struct ScriptedProvider {
     acts: Mutex<VecDeque<Act>>,
     calls: AtomicUsize,
+    last_body: Mutex<String>,
     open: Arc<AtomicUsize>,
 }
 
@@ -59,7 +60,12 @@ impl ScriptedProvider {
     pub fn new(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         let acts: VecDeque<Act> = acts.into_iter().collect();
         assert!(!acts.is_empty(), "a script has at least one act");
-        Arc::new(Self { acts: Mutex::new(acts), calls: AtomicUsize::new(0), open: Arc::default() })
+        Arc::new(Self {
+            acts: Mutex::new(acts),
+            calls: AtomicUsize::new(0),
+            last_body: Mutex::default(),
+            open: Arc::default(),
+        })
     }
 
     /// How often it was called.
@@ -72,8 +78,14 @@ impl ScriptedProvider {
         self.open.load(SeqCst)
     }
 
-    fn act(&self) -> Act {
+    /// The body of the last request.
+    pub fn last_body(&self) -> String {
+        self.last_body.lock().unwrap().clone()
+    }
+
+    fn act(&self, request: &ChatRequest) -> Act {
         self.calls.fetch_add(1, SeqCst);
+        *self.last_body.lock().unwrap() = String::from_utf8(request.body().to_vec()).unwrap();
         let mut acts = self.acts.lock().unwrap();
         if acts.len() > 1 { acts.pop_front().unwrap() } else { acts[0] }
     }
@@ -104,9 +116,9 @@ fn failure(kind: ProviderErrorKind) -> ProviderError {
 
 #[async_trait]
 impl Provider for ScriptedProvider {
-    async fn complete(&self, _request: &ChatRequest) -> Result<Reply, ProviderError> {
+    async fn complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
         let _open = Open::new(&self.open);
-        let text = match self.act() {
+        let text = match self.act(request) {
             Act::Answer(text) => text,
             Act::Slow(span, text) => {
                 tokio::time::sleep(span).await;
@@ -124,10 +136,10 @@ impl Provider for ScriptedProvider {
         Ok(Reply { body: body.into(), model: None, usage: None, headroom: None })
     }
 
-    async fn stream(&self, _request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
+    async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let open = Open::new(&self.open);
         let mut pause = Duration::ZERO;
-        let (words, end): (Vec<&str>, Option<Result<Chunk, ProviderError>>) = match self.act() {
+        let (words, end): (Vec<&str>, Option<Result<Chunk, ProviderError>>) = match self.act(request) {
             Act::Answer(text) => (text.split(' ').collect(), Some(Ok(finish()))),
             Act::Slow(span, text) => {
                 pause = span;

@@ -84,6 +84,7 @@ struct Limits {
     input_cost_per_token: Option<f64>,
     output_cost_per_token: Option<f64>,
     tags: Vec<String>,
+    supports_assistant_prefill: bool,
 }
 
 impl Deployment {
@@ -214,6 +215,12 @@ impl Deployment {
     /// Sets what a token of the answer costs, in dollars. 0 is a price.
     pub fn output_cost_per_token(mut self, dollars: f64) -> Self {
         self.limits.output_cost_per_token = Some(dollars);
+        self
+    }
+
+    /// Says that it can go on with an answer that another deployment began.
+    pub fn supports_assistant_prefill(mut self, can: bool) -> Self {
+        self.limits.supports_assistant_prefill = can;
         self
     }
 
@@ -392,6 +399,12 @@ impl RouterBuilder {
     /// Keeps prompts from deployments whose window they do not fit. Default: off.
     pub fn enable_pre_call_checks(mut self, enable: bool) -> Self {
         self.settings.enable_pre_call_checks = enable;
+        self
+    }
+
+    /// Lets a stream that breaks after its first token go on at a deployment that can continue an answer. Default: off.
+    pub fn enable_mid_stream_fallback_continuation(mut self, enable: bool) -> Self {
+        self.settings.enable_mid_stream_fallback_continuation = enable;
         self
     }
 
@@ -574,6 +587,7 @@ fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, St
     config.max_parallel_requests = limits.max_parallel_requests;
     config.price = price(limits)?;
     config.tags = limits.tags.clone();
+    config.supports_assistant_prefill = limits.supports_assistant_prefill;
     Ok(config)
 }
 

@@ -33,12 +33,12 @@ impl Router {
         if let Some(tokens) = limit.and_then(|value| serde_json::from_str::<u64>(value).ok()) {
             demand = demand.with_max_tokens(tokens);
         }
-        if let Some(retries) = read(request, "num_retries", "a whole number that is not negative")? {
+        if let Some(retries) = request.read("num_retries", "a whole number that is not negative")? {
             demand = demand.with_num_retries(retries);
         }
-        if read(request, "disable_fallbacks", "a boolean")? == Some(true) {
+        if request.read("disable_fallbacks", "a boolean")? == Some(true) {
             demand = demand.with_fallbacks([]);
-        } else if let Some(names) = read::<Vec<String>>(request, "fallbacks", "a list of model names")? {
+        } else if let Some(names) = request.read::<Vec<String>>("fallbacks", "a list of model names")? {
             let pools =
                 names.iter().map(|name| self.fallback(name)).collect::<Result<Vec<PoolIndex>, _>>()?;
             demand = demand.with_fallbacks(pools);
@@ -67,13 +67,4 @@ impl Router {
             request.field("metadata").and_then(|value| serde_json::from_str::<Metadata>(value).ok());
         metadata.map_or(TagSet::NONE, |metadata| catalog.tags(metadata.tags.iter().map(String::as_str)))
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(
-    request: &ChatRequest,
-    field: &'static str,
-    expected: &'static str,
-) -> Result<Option<T>, RequestError> {
-    let Some(value) = request.field(field) else { return Ok(None) };
-    serde_json::from_str(value).map_err(|_| RequestError::Wrong { field, expected, found: "something else" })
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use router_core::{
-    Alias, Attempt, AttemptCause, AttemptRecord, ChatRequest, Chunk, ChunkKind, ChunkStream, Dice, Event,
-    Headroom, Lesson, Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route,
-    RouteFailure, Step, StreamedReply, Timestamp, Unfit, Usage,
+    Alias, Attempt, AttemptCause, AttemptRecord, ChatRequest, Chunk, ChunkKind, ChunkStream, Demand,
+    DeploymentIndex, Dice, Edit, Event, Headroom, Lesson, PoolIndex, Provider, ProviderError,
+    ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step, StreamedReply, Timestamp,
+    Unfit, Usage,
 };
 use tracing::Instrument;
 
 use crate::error::RouteError;
 use crate::report::RouteReport;
 use crate::router::{Parts, Router};
-use crate::stream::CompletionStream;
 
 /// What is asked of a provider.
 pub(crate) trait Ask {
@@ -82,11 +82,15 @@ pub(crate) struct Journey {
 impl Router {
     pub(crate) fn set_out<A: Ask>(&self, request: &ChatRequest) -> Result<Journey, RouteError> {
         let (requested, pool) = self.resolve(request)?;
+        let demand = self.demand(request, A::KIND)?;
+        Ok(self.start(requested, pool, demand))
+    }
+
+    pub(crate) fn start(&self, requested: Alias, pool: PoolIndex, demand: Demand) -> Journey {
         let parts = Arc::clone(&self.parts);
         let seed = parts.next_seed();
-        let demand = self.demand(request, A::KIND)?;
         let route = Route::new(Arc::clone(&parts.fleet), pool, demand, parts.clock.now());
-        Ok(Journey { parts, requested, route, seed, dice: Dice::from_seed(seed), over: false })
+        Journey { parts, requested, route, seed, dice: Dice::from_seed(seed), over: false }
     }
 }
 
@@ -134,7 +138,10 @@ impl Journey {
             model = deployment.model(),
             attempt = self.route.trail().len() + 1
         );
-        let call = A::ask(&**provider, request).instrument(span);
+        // A deployment with a pattern for a model is asked for what the caller's name stands for.
+        let filled =
+            if deployment.model().contains('*') { Some(self.filled(attempt, request)?) } else { None };
+        let call = A::ask(&**provider, filled.as_ref().unwrap_or(request)).instrument(span);
         tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
             let what = match A::KIND {
                 RequestKind::Whole => "no answer",
@@ -143,6 +150,13 @@ impl Journey {
             let message = format!("{what} within {:?}", attempt.timeout());
             Err(ProviderError::new(ProviderErrorKind::Timeout, message))
         })
+    }
+
+    fn filled(&self, attempt: &Attempt, request: &ChatRequest) -> Result<ChatRequest, ProviderError> {
+        let model = self.route.catalog().model_for(attempt.pool(), attempt.deployment(), request.model());
+        let model = serde_json::Value::from(&*model).to_string();
+        ChatRequest::from_json(request.body_with(&[("model", Edit::Set(&model))]))
+            .map_err(|error| ProviderError::new(ProviderErrorKind::InvalidRequest, error.to_string()))
     }
 
     fn failed(&mut self, attempt: Attempt, error: ProviderError) {
@@ -172,25 +186,13 @@ impl Journey {
         RouteReport::new(&self.route, self.requested.clone(), self.seed, now)
     }
 
-    /// Hands over a stream whose first token is there. The call goes on; the stream tells how it ended.
-    pub(crate) fn streaming(
-        mut self,
-        opened: Opened,
-        attempt: Attempt,
-        show_usage: bool,
-    ) -> CompletionStream {
+    /// Takes note of a stream whose first token is there. The call goes on; whoever reads the stream tells how it ended.
+    pub(crate) fn opened(mut self, attempt: Attempt, headroom: Option<Headroom>) -> (OpenCall, RouteReport) {
         let now = self.now();
-        let idle_limit = self.route.catalog()[attempt.deployment()].stream_timeout();
+        let deployment = attempt.deployment();
         let reservation = self.route.record_first_token(attempt, now);
-        let headroom = opened.headroom;
         let report = RouteReport::new(&self.route, self.requested.clone(), self.seed, now);
-        CompletionStream::new(
-            opened,
-            report,
-            show_usage,
-            idle_limit,
-            OpenCall { journey: self, reservation, headroom },
-        )
+        (OpenCall { journey: self, deployment, reservation, headroom }, report)
     }
 
     fn give_up(&mut self, outcome: Result<(), RouteFailure>) -> RouteError {
@@ -206,6 +208,13 @@ impl Journey {
                 let message =
                     "the prompt is estimated to be longer than every context window it could be sent to";
                 let error = ProviderError::new(ProviderErrorKind::ContextWindow, message);
+                RouteError::Failed { error, retry_after: None, report }
+            }
+            (Err(RouteFailure::Unfit(Unfit::Continuation)), _) => {
+                let error = ProviderError::new(
+                    ProviderErrorKind::Unsupported,
+                    "no deployment can continue the answer",
+                );
                 RouteError::Failed { error, retry_after: None, report }
             }
             (Err(RouteFailure::Unfit(Unfit::Tags)), _) => {
@@ -234,14 +243,30 @@ impl Journey {
 #[derive(Debug)]
 pub(crate) struct OpenCall {
     journey: Journey,
+    deployment: DeploymentIndex,
     reservation: Reservation,
     headroom: Option<Headroom>,
 }
 
 impl OpenCall {
+    /// Returns which deployment is called.
+    pub(crate) const fn deployment(&self) -> DeploymentIndex {
+        self.deployment
+    }
+
+    /// Returns the pool that was asked for, by the name the caller used.
+    pub(crate) fn origin(&self) -> (Alias, Option<PoolIndex>) {
+        (self.journey.requested.clone(), self.journey.route.entered().first().copied())
+    }
+
+    /// Returns how long the stream may be silent.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        self.journey.route.catalog()[self.deployment].stream_timeout()
+    }
+
     /// Tells how the stream ended, with this error or whole, and what it used.
     pub(crate) fn end(self, error: Option<&ProviderError>, usage: Option<Usage>) {
-        let Self { mut journey, reservation, headroom } = self;
+        let Self { mut journey, reservation, headroom, .. } = self;
         let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
         let changes = reservation.settle(error, lesson, journey.now());
         journey.parts.announce(changes);

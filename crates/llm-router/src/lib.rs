@@ -13,6 +13,7 @@
 mod builder;
 mod clock;
 mod config;
+mod continuation;
 mod demand;
 mod engine;
 mod error;

@@ -12,6 +12,7 @@ use router_core::{
 
 use crate::builder::{BuildError, RouterBuilder};
 use crate::config::{ConfigFile, ConfigFileError};
+use crate::continuation::Continuer;
 use crate::demand::without_router_fields;
 use crate::engine::{Streamed, Whole};
 use crate::error::RouteError;
@@ -121,8 +122,11 @@ impl Router {
     /// Dropping the future or the stream cancels the call under way and leaves nothing behind.
     pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, RouteError> {
         let mut journey = self.set_out::<Streamed>(request)?;
-        let (opened, attempt) = journey.run::<Streamed>(without_router_fields(request)?.as_ref()).await?;
-        Ok(journey.streaming(opened, attempt, request.include_usage()))
+        let request = without_router_fields(request)?;
+        let (opened, attempt) = journey.run::<Streamed>(&request).await?;
+        let (call, report) = journey.opened(attempt, opened.headroom);
+        let continuer = Continuer::new(self, &request);
+        Ok(CompletionStream::new(opened, call, report, request.include_usage(), continuer))
     }
 
     /// Returns the aliases that applications can call.

@@ -9,7 +9,9 @@ use futures_util::Stream;
 use router_core::{Chunk, ChunkKind, ChunkStream, ProviderError, ProviderErrorKind, Usage};
 use tokio::time::{Instant, Sleep};
 
+use crate::continuation::{Continued, Continuer, OpenedBefore};
 use crate::engine::{OpenCall, Opened};
+use crate::error::RouteError;
 use crate::report::RouteReport;
 
 /// The chunks of a streamed answer, from the first one on.
@@ -32,12 +34,21 @@ use crate::report::RouteReport;
 #[must_use = "a stream that is dropped cancels the answer"]
 pub struct CompletionStream {
     ready: std::vec::IntoIter<Chunk>,
-    /// `None` once it ended.
-    rest: Option<(ChunkStream, OpenCall)>,
+    state: State,
     show_usage: bool,
     usage: Option<Usage>,
     idle: Idle,
     report: RouteReport,
+    continuer: Option<Continuer>,
+    continuation: Option<RouteReport>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a stream is open nearly all its life")]
+enum State {
+    Open(ChunkStream, OpenCall),
+    /// The stream broke with this error; somebody else is asked to go on.
+    Continuing(ProviderError, Pin<Box<dyn Future<Output = Result<Continued, RouteError>> + Send>>),
+    Ended,
 }
 
 /// Watches for a stall between two chunks. The timer is set once per limit, not once per chunk.
@@ -67,15 +78,22 @@ impl Idle {
 impl CompletionStream {
     pub(crate) fn new(
         opened: Opened,
+        call: OpenCall,
         report: RouteReport,
         show_usage: bool,
-        idle_limit: Duration,
-        call: OpenCall,
+        continuer: Option<Continuer>,
     ) -> Self {
         let Opened { ready, rest, .. } = opened;
-        let usage = ready.iter().rev().find_map(|chunk| chunk.usage);
-        let idle = Idle::new(idle_limit);
-        Self { ready: ready.into_iter(), rest: Some((rest, call)), show_usage, usage, idle, report }
+        Self {
+            usage: ready.iter().rev().find_map(|chunk| chunk.usage),
+            ready: ready.into_iter(),
+            idle: Idle::new(call.idle_limit()),
+            state: State::Open(rest, call),
+            show_usage,
+            report,
+            continuer,
+            continuation: None,
+        }
     }
 
     /// Returns how the request was routed, up to the first token.
@@ -83,18 +101,64 @@ impl CompletionStream {
         &self.report
     }
 
-    fn end(&mut self, error: Option<&ProviderError>) {
-        if let Some((_, call)) = self.rest.take() {
-            call.end(error, self.usage);
+    /// Returns how the rest of the answer was routed, when its stream broke and another deployment went on with it.
+    pub const fn continuation(&self) -> Option<&RouteReport> {
+        self.continuation.as_ref()
+    }
+
+    /// Takes note of a chunk; returns whether the caller is to see it.
+    fn admit(&mut self, chunk: &Chunk) -> bool {
+        // Counts are cumulative: the last one stands.
+        self.usage = chunk.usage.or(self.usage);
+        let shown = match chunk.kind {
+            // Who goes on with an answer does not begin it again.
+            ChunkKind::Preamble => self.continuation.is_none(),
+            ChunkKind::Content | ChunkKind::Finish => true,
+            ChunkKind::Usage => self.show_usage,
+        };
+        if let Some(continuer) = &mut self.continuer
+            && shown
+        {
+            continuer.saw(chunk);
+        }
+        shown
+    }
+
+    /// Ends the call with this error; returns it, unless somebody else is asked to go on.
+    fn fail(&mut self, error: ProviderError) -> Option<ProviderError> {
+        let State::Open(_, call) = std::mem::replace(&mut self.state, State::Ended) else {
+            return Some(error);
+        };
+        let (requested, pool) = call.origin();
+        let deployment = call.deployment();
+        call.end(Some(&error), self.usage);
+        match (self.continuer.take(), pool) {
+            (Some(continuer), Some(pool)) if continuer.can_continue() => {
+                let going_on = continuer.go_on(OpenedBefore { requested, pool, deployment });
+                self.state = State::Continuing(error, Box::pin(going_on));
+                None
+            }
+            (Some(_), _) => {
+                Some(explained(error, "the answer so far is more than plain text and cannot be continued"))
+            }
+            (None, _) => Some(error),
         }
     }
 
-    const fn is_shown(&self, chunk: &Chunk) -> bool {
-        match chunk.kind {
-            ChunkKind::Preamble | ChunkKind::Content | ChunkKind::Finish => true,
-            ChunkKind::Usage => self.show_usage,
-        }
+    fn take_over(&mut self, continued: Continued) {
+        let Continued { opened: Opened { ready, rest, .. }, call, report } = continued;
+        self.ready = ready.into_iter();
+        self.idle = Idle::new(call.idle_limit());
+        self.state = State::Open(rest, call);
+        self.continuation = Some(report);
+        self.usage = None;
     }
+}
+
+/// The error that broke a stream, with why nobody went on.
+fn explained(error: ProviderError, why: &str) -> ProviderError {
+    let message = format!("{}; {why}", error.message());
+    ProviderError::new(error.kind(), message).with_source(error)
 }
 
 impl Stream for CompletionStream {
@@ -104,37 +168,54 @@ impl Stream for CompletionStream {
         let this = &mut *self;
         loop {
             if let Some(chunk) = this.ready.next() {
-                if this.is_shown(&chunk) {
+                if this.admit(&chunk) {
                     return Poll::Ready(Some(Ok(chunk)));
                 }
                 continue;
             }
-            let Some((rest, _)) = &mut this.rest else {
-                return Poll::Ready(None);
-            };
-            let error = match rest.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(chunk))) => {
-                    this.idle.last_chunk = Instant::now();
-                    // Counts are cumulative: the last one stands.
-                    this.usage = chunk.usage.or(this.usage);
-                    if this.is_shown(&chunk) {
-                        return Poll::Ready(Some(Ok(chunk)));
+            let error = match &mut this.state {
+                State::Ended => return Poll::Ready(None),
+                State::Continuing(_, going_on) => {
+                    let outcome = std::task::ready!(going_on.as_mut().poll(cx));
+                    let State::Continuing(error, _) = std::mem::replace(&mut this.state, State::Ended) else {
+                        return Poll::Ready(None);
+                    };
+                    match outcome {
+                        Ok(continued) => {
+                            this.take_over(continued);
+                            continue;
+                        }
+                        Err(refusal) => {
+                            let why = format!("it could not be continued: {refusal}");
+                            return Poll::Ready(Some(Err(explained(error, &why))));
+                        }
                     }
-                    continue;
                 }
-                Poll::Ready(None) => {
-                    this.end(None);
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Some(Err(error))) => error,
-                Poll::Pending => {
-                    std::task::ready!(this.idle.poll_stalled(cx));
-                    let message = format!("the stream stalled: no chunk within {:?}", this.idle.limit);
-                    ProviderError::new(ProviderErrorKind::StreamInterrupted, message)
-                }
+                State::Open(rest, _) => match rest.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => {
+                        this.idle.last_chunk = Instant::now();
+                        if this.admit(&chunk) {
+                            return Poll::Ready(Some(Ok(chunk)));
+                        }
+                        continue;
+                    }
+                    Poll::Ready(None) => {
+                        if let State::Open(_, call) = std::mem::replace(&mut this.state, State::Ended) {
+                            call.end(None, this.usage);
+                        }
+                        return Poll::Ready(None);
+                    }
+                    Poll::Ready(Some(Err(error))) => error,
+                    Poll::Pending => {
+                        std::task::ready!(this.idle.poll_stalled(cx));
+                        let message = format!("the stream stalled: no chunk within {:?}", this.idle.limit);
+                        ProviderError::new(ProviderErrorKind::StreamInterrupted, message)
+                    }
+                },
             };
-            this.end(Some(&error));
-            return Poll::Ready(Some(Err(error)));
+            if let Some(error) = this.fail(error) {
+                return Poll::Ready(Some(Err(error)));
+            }
         }
     }
 }
@@ -143,7 +224,7 @@ impl fmt::Debug for CompletionStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CompletionStream")
             .field("report", &self.report)
-            .field("ended", &self.rest.is_none())
+            .field("ended", &matches!(self.state, State::Ended))
             .finish_non_exhaustive()
     }
 }

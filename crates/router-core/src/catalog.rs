@@ -1,5 +1,6 @@
 //! A configuration that has been checked: names resolved, defaults filled in. It never changes; a reload makes another.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::config::{
     PoolConfig, Settings,
 };
 use crate::demand::TagSet;
+use crate::pattern;
 use crate::strategy::Strategy;
 use crate::{Alias, DeploymentId, Price, ProviderErrorKind};
 
@@ -74,6 +76,7 @@ pub struct Deployment {
     pub(crate) order: u32,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
+    pub(crate) supports_assistant_prefill: bool,
     pub(crate) tags: TagSet,
     /// The tags of all members of its pool.
     pub(crate) pool_tags: TagSet,
@@ -241,13 +244,34 @@ impl Catalog {
     pub fn pool(&self, alias: &str) -> Option<PoolIndex> {
         let exact = self.by_alias.get(alias).copied();
         exact.or_else(|| {
-            self.patterns.iter().find(|(pattern, _)| matches(pattern.as_str(), alias)).map(|found| found.1)
+            self.patterns
+                .iter()
+                .find(|(pattern, _)| pattern::captures(pattern.as_str(), alias).is_some())
+                .map(|found| found.1)
         })
     }
 
     /// Returns the tag that requests without tags look for.
     pub(crate) fn default_tag(&self) -> TagSet {
         self.tags.get("default").copied().unwrap_or_default()
+    }
+
+    /// Returns the model to ask a deployment for when `asked` was called: its own, with each `*` in it replaced by what the `*` of
+    /// the pool's alias stands for.
+    pub fn model_for<'m>(
+        &'m self,
+        pool: PoolIndex,
+        deployment: DeploymentIndex,
+        asked: &'m str,
+    ) -> Cow<'m, str> {
+        let model = self[deployment].model();
+        if !model.contains('*') {
+            return Cow::Borrowed(model);
+        }
+        match pattern::captures(self[pool].alias().as_str(), asked) {
+            Some(captured) => Cow::Owned(pattern::fill(model, &captured)),
+            None => Cow::Borrowed(asked),
+        }
     }
 
     /// Returns the set of these tags. Tags that no deployment has are in it all the same: they match nobody.
@@ -392,20 +416,6 @@ fn tags(deployments: &[DeploymentConfig], problems: &mut Problems) -> HashMap<Bo
     tags
 }
 
-/// Whether a name matches a pattern in which `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 fn resolve_pools(
     groups: &Groups,
     deployments: &[DeploymentConfig],
@@ -522,6 +532,7 @@ fn resolve_deployments(
                         .or(settings.default_max_parallel_requests),
                 },
                 price: config.price,
+                supports_assistant_prefill: config.supports_assistant_prefill,
                 tags: own_tags.get(n).copied().unwrap_or_default(),
                 pool_tags: pool_tags.get(n).copied().unwrap_or_default(),
                 provider_index,

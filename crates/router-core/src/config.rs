@@ -62,6 +62,8 @@ pub struct DeploymentConfig {
     pub price: Option<Price>,
     /// Tags by which requests choose it.
     pub tags: Vec<String>,
+    /// Whether it goes on with an answer that somebody else began.
+    pub supports_assistant_prefill: bool,
     /// Which credential it uses: deployments with the same number share one. `None` shares with nobody.
     pub credential: Option<u32>,
 }
@@ -109,6 +111,7 @@ impl DeploymentConfig {
             max_parallel_requests: None,
             price: None,
             tags: Vec::new(),
+            supports_assistant_prefill: false,
             credential: None,
         }
     }
@@ -192,6 +195,9 @@ pub struct Settings {
     pub queue_timeout: Duration,
     /// Whether prompts longer than a deployment's window are kept from it. Default: false, as LiteLLM.
     pub enable_pre_call_checks: bool,
+    /// Whether a stream that breaks after its first token goes on at a deployment that can continue an answer. Default: false, as
+    /// LiteLLM.
+    pub enable_mid_stream_fallback_continuation: bool,
     /// Whether requests choose deployments by tags. Default: false.
     pub enable_tag_filtering: bool,
     /// The most calls in flight at a deployment that sets none itself. Default: no limit.
@@ -214,6 +220,7 @@ impl Default for Settings {
             max_fallbacks: 5,
             queue_timeout: Duration::ZERO,
             enable_pre_call_checks: false,
+            enable_mid_stream_fallback_continuation: false,
             enable_tag_filtering: false,
             default_max_parallel_requests: None,
         }

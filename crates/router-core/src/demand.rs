@@ -1,6 +1,6 @@
 //! What a request asks of a deployment, as far as routing goes.
 
-use crate::catalog::PoolIndex;
+use crate::catalog::{DeploymentIndex, PoolIndex};
 
 /// What a request asks for.
 ///
@@ -25,6 +25,9 @@ pub struct Demand {
     pub num_retries: Option<u32>,
     /// Overrides where the request goes on; an empty list allows no fallback.
     pub fallbacks: Option<Box<[PoolIndex]>>,
+    /// The deployment that began the answer and broke, when this request is to continue it: only deployments that can go on with
+    /// an answer are asked, and that one last.
+    pub continues: Option<DeploymentIndex>,
 }
 
 /// Whether the caller wants the reply whole or streamed; each has its own time limit.
@@ -47,6 +50,7 @@ impl Demand {
             tags: TagSet::NONE,
             num_retries: None,
             fallbacks: None,
+            continues: None,
         }
     }
 
@@ -81,6 +85,13 @@ impl Demand {
     #[must_use]
     pub const fn with_num_retries(mut self, retries: u32) -> Self {
         self.num_retries = Some(retries);
+        self
+    }
+
+    /// Asks to continue the answer that this deployment began.
+    #[must_use]
+    pub const fn continuing(mut self, broken: DeploymentIndex) -> Self {
+        self.continues = Some(broken);
         self
     }
 

@@ -30,6 +30,7 @@ mod latency;
 mod money;
 mod names;
 mod observer;
+mod pattern;
 mod provider;
 mod reply;
 mod request;

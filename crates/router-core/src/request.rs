@@ -150,6 +150,18 @@ impl ChatRequest {
         &self.body
     }
 
+    /// Reads a top-level field; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`RequestError::Wrong`] when it is not what was `expected`.
+    pub fn read<'a, T: serde::Deserialize<'a>>(
+        &'a self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        self.field(field).map(|value| index::parse(field, expected, value)).transpose()
+    }
+
     /// Returns the JSON text of a top-level field.
     pub fn field(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| self.text(field.name()) == name)?;

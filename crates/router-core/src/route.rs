@@ -180,6 +180,8 @@ pub enum Unfit {
     ContextWindow,
     /// No deployment has the tags that were asked for.
     Tags,
+    /// No deployment can go on with an answer that another began.
+    Continuation,
 }
 
 #[derive(Debug)]
@@ -492,7 +494,12 @@ impl Route {
             (None, true) => {
                 let members = self.catalog()[self.pool()].members();
                 let has_tags = members.iter().any(|member| self.fits_tags(*member));
-                RouteFailure::Unfit(if has_tags { Unfit::ContextWindow } else { Unfit::Tags })
+                let fits_window = members.iter().any(|member| self.fits_window(*member));
+                RouteFailure::Unfit(match (has_tags, fits_window) {
+                    (false, _) => Unfit::Tags,
+                    (true, false) => Unfit::ContextWindow,
+                    (true, true) => Unfit::Continuation,
+                })
             }
         }
     }
@@ -547,7 +554,11 @@ impl Route {
         if !self.fits_window(deployment) || !self.fits_tags(deployment) {
             return None;
         }
-        let mut standing = Standing::Untried;
+        let mut standing = match self.demand.continues {
+            Some(_) if !self.catalog()[deployment].supports_assistant_prefill => return None,
+            Some(broken) if broken == deployment => Standing::JustFailed,
+            Some(_) | None => Standing::Untried,
+        };
         for (n, record) in self.trail.iter().enumerate() {
             if record.deployment == deployment {
                 if record.error.as_ref().is_some_and(|error| error.remedy() != Remedy::RetryLater) {

@@ -221,9 +221,9 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
     check(
         "production.yaml",
         &[
-            "warning ignored-key litellm_settings",
             "warning ignored-key router_settings.redis_host",
             "warning ignored-key router_settings.redis_port",
+            "warning ignored-key litellm_settings",
             "warning no-price fast",
             "warning falls-back-to-itself capable",
             "warning no-price capable",

@@ -108,6 +108,7 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
         set!(info, "cooldown_time", seconds, cooldown_time);
         set!(info, "allowed_fails", count, allowed_fails);
         set!(info, "order", count, order);
+        set!(info, "supports_assistant_prefill", boolean, supports_assistant_prefill);
         set!(info, "input_cost_per_token", number, input_cost_per_token);
         set!(info, "output_cost_per_token", number, output_cost_per_token);
         if let Some(node) = info.get("allowed_fails_policy") {
@@ -145,6 +146,7 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
     set!("queue_timeout", seconds, queue_timeout);
     set!("enable_pre_call_checks", boolean, enable_pre_call_checks);
     set!("enable_tag_filtering", boolean, enable_tag_filtering);
+    set!("enable_mid_stream_fallback_continuation", boolean, enable_mid_stream_fallback_continuation);
     set!("default_max_parallel_requests", count, default_max_parallel_requests);
     if let Some(policy) = section.get("retry_policy").and_then(|node| kind_policy(&node, "Retries")) {
         builder = builder.retry_policy(policy);

@@ -107,7 +107,7 @@ fn stream_options(value: &str) -> Result<Option<StreamOptions>, RequestError> {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(
+pub(super) fn parse<'a, T: Deserialize<'a>>(
     field: &'static str,
     expected: &'static str,
     value: &'a str,

@@ -12,11 +12,13 @@ use super::errors::stream_error;
 /// Frames a stream for the wire. A whole answer ends with `[DONE]`; an answer that was cut ends with an error event and without.
 pub(super) struct Sse {
     stream: Option<CompletionStream>,
+    /// Whether the reader was told that somebody else goes on with the answer.
+    told: bool,
 }
 
 impl Sse {
     pub(super) const fn new(stream: CompletionStream) -> Self {
-        Self { stream: Some(stream) }
+        Self { stream: Some(stream), told: false }
     }
 }
 
@@ -24,15 +26,27 @@ impl Stream for Sse {
     type Item = Result<Bytes, std::convert::Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        let event = match std::task::ready!(Pin::new(stream).poll_next(cx)) {
-            Some(Ok(chunk)) => event(&chunk.data),
+        let this = &mut *self;
+        let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
+        let event = match std::task::ready!(Pin::new(&mut *stream).poll_next(cx)) {
+            Some(Ok(chunk)) => {
+                let news = stream.continuation().filter(|_| !std::mem::replace(&mut this.told, true));
+                match news.and_then(|report| report.deployment.as_ref()) {
+                    // A comment, which clients skip: the headers have left long since.
+                    Some(deployment) => {
+                        [format!(": continued by {deployment}\n\n").into(), event(&chunk.data)]
+                            .concat()
+                            .into()
+                    }
+                    None => event(&chunk.data),
+                }
+            }
             Some(Err(error)) => {
-                self.stream = None;
+                this.stream = None;
                 event(&stream_error(&error))
             }
             None => {
-                self.stream = None;
+                this.stream = None;
                 Bytes::from_static(b"data: [DONE]\n\n")
             }
         };

@@ -119,14 +119,23 @@ impl HttpProvider {
         }
     }
 
+    /// Writes the request. An endpoint whose model is a pattern serves whatever model the request names.
+    fn encode(&self, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
+        if self.target.model.contains('*') {
+            self.protocol.encode(&Target::new(request.model()), request, mode)
+        } else {
+            self.protocol.encode(&self.target, request, mode)
+        }
+    }
+
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
-        let body = self.protocol.encode(&self.target, request, Mode::Whole)?;
+        let body = self.encode(request, Mode::Whole)?;
         let response = self.send(&self.whole_url, body).await?;
         self.read_reply(response).await
     }
 
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
-        let body = self.protocol.encode(&self.target, request, Mode::Stream)?;
+        let body = self.encode(request, Mode::Stream)?;
         let response = self.send(&self.stream_url, body).await?;
         match content(response.headers()) {
             Content::Events => {}
