@@ -67,20 +67,21 @@ pub(crate) struct Breaker {
     failed_probes: AtomicU32,
     /// When it last closed, in milliseconds; 0 when it never opened.
     closed_at: AtomicU64,
-    failures: Mutex<Failures>,
+    /// Apart from the rest, which every decision reads.
+    failures: Box<Mutex<Failures>>,
 }
 
 const CLOSED: u64 = 0;
 
 impl Breaker {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             until: AtomicU64::new(CLOSED),
             cause: AtomicU8::new(0),
             probing: AtomicBool::new(false),
             failed_probes: AtomicU32::new(0),
             closed_at: AtomicU64::new(0),
-            failures: Mutex::new(Failures::new()),
+            failures: Box::new(Mutex::new(Failures::new())),
         }
     }
 
@@ -94,6 +95,11 @@ impl Breaker {
             }
             _ => BreakerState::HalfOpen { probing: self.probing.load(Relaxed) },
         }
+    }
+
+    /// Whether it is closed and has always been.
+    pub(crate) fn never_opened(&self) -> bool {
+        self.until.load(Relaxed) == CLOSED && self.closed_at.load(Relaxed) == 0
     }
 
     /// Takes the single probe of a half-open breaker; false when somebody else has it.

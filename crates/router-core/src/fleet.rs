@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::breaker::{Breaker, BreakerState};
-use crate::catalog::{Catalog, Deployment, DeploymentIndex, PoolIndex};
+use crate::catalog::{Catalog, Deployment, DeploymentIndex, Limits, PoolIndex};
 use crate::demand::{Demand, RequestKind};
 use crate::headroom::{Headroom, HeadroomGauge};
 use crate::latency::Latency;
 use crate::retry_budget::RetryBudget;
 use crate::window::MinuteWindow;
-use crate::{DeploymentId, Fault, ProviderError, ProviderErrorKind, Timestamp, Usage};
+use crate::{DeploymentId, Fault, Price, ProviderError, ProviderErrorKind, Timestamp, Usage};
 
 /// A catalog with the live state of each of its deployments. Shared by every route; plain atomics.
 #[derive(Debug)]
@@ -23,16 +23,22 @@ pub struct Fleet {
     provider_budgets: Box<[RetryBudget]>,
 }
 
-/// The live state of one deployment.
+/// The live state of one deployment, and what every decision has to know of its settings. A decision over a large pool reads all of
+/// its deployments, so this is kept small; what only a pick or a failure touches is boxed.
 #[derive(Debug)]
 pub(crate) struct Live {
+    in_flight: AtomicU32,
+    pub(crate) order: u32,
+    turn: AtomicU64,
+    is_standby: bool,
+    /// Whether it has an rpm, tpm or max_parallel_requests of its own.
+    pub(crate) is_limited: bool,
+    pub(crate) price: Option<Price>,
     pub(crate) breaker: Breaker,
     pub(crate) latency: Latency,
-    pub(crate) requests: MinuteWindow,
-    pub(crate) tokens: MinuteWindow,
+    pub(crate) requests: Box<MinuteWindow>,
+    pub(crate) tokens: Box<MinuteWindow>,
     pub(crate) gauge: HeadroomGauge,
-    in_flight: AtomicU32,
-    turn: AtomicU64,
 }
 
 /// The live state of one pool.
@@ -63,15 +69,19 @@ impl LivePool {
 }
 
 impl Live {
-    const fn new() -> Self {
+    fn new(deployment: &Deployment) -> Self {
         Self {
+            in_flight: AtomicU32::new(0),
+            order: deployment.order,
+            turn: AtomicU64::new(0),
+            is_standby: deployment.stride.is_none(),
+            is_limited: deployment.limits != Limits::default(),
+            price: deployment.price,
             breaker: Breaker::new(),
             latency: Latency::new(),
-            requests: MinuteWindow::new(),
-            tokens: MinuteWindow::new(),
+            requests: Box::new(MinuteWindow::new()),
+            tokens: Box::new(MinuteWindow::new()),
             gauge: HeadroomGauge::new(),
-            in_flight: AtomicU32::new(0),
-            turn: AtomicU64::new(0),
         }
     }
 
@@ -79,8 +89,14 @@ impl Live {
         self.in_flight.load(Relaxed)
     }
 
-    pub(crate) fn turn(&self) -> u64 {
-        self.turn.load(Relaxed)
+    /// Whether nothing speaks against it, whatever the time and the demand: no limit, no cooldown, not warming up.
+    pub(crate) fn is_carefree(&self) -> bool {
+        !self.is_limited && self.breaker.never_opened() && self.gauge.is_silent()
+    }
+
+    /// Its turn, not before this round; a stand-by comes last.
+    pub(crate) fn turn_in(&self, round: u64) -> u64 {
+        if self.is_standby { u64::MAX } else { self.turn.load(Relaxed).max(round) }
     }
 }
 
@@ -165,7 +181,7 @@ pub enum HealthChange {
 impl Fleet {
     /// Starts with every deployment healthy and idle.
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        let live = catalog.deployments().iter().map(|_| Live::new()).collect();
+        let live = catalog.deployments().iter().map(Live::new).collect();
         let pool = || LivePool {
             round: AtomicU64::new(0),
             retries: RetryBudget::new(),
@@ -232,14 +248,28 @@ impl Fleet {
             }
             BreakerState::Open { until, cause } => return Admission::Later(until, Obstacle::Cooling(cause)),
         }
+        if live.is_limited
+            && let Some(later) = self.own_limit(deployment, demand, now)
+        {
+            return later;
+        }
+        if let Some(until) = live.gauge.exhausted_until(demand.prompt_tokens, now) {
+            return Admission::Later(until, Obstacle::ProviderLimit);
+        }
+        Admission::Ready
+    }
+
+    /// Why the deployment's own limits do not admit this demand now; `None` when they do.
+    fn own_limit(&self, deployment: DeploymentIndex, demand: &Demand, now: Timestamp) -> Option<Admission> {
+        let live = self.live(deployment);
         let limits = self.catalog[deployment].limits;
         if limits.max_parallel_requests.is_some_and(|most| live.in_flight() >= most) {
-            return Admission::Later(now + PARALLEL_RECHECK, Obstacle::MaxParallelRequests);
+            return Some(Admission::Later(now + PARALLEL_RECHECK, Obstacle::MaxParallelRequests));
         }
         if let Some(rpm) = limits.rpm
             && live.requests.sum(now) >= rpm
         {
-            return Admission::Later(now + live.requests.wait_for(1, rpm, now), Obstacle::Rpm);
+            return Some(Admission::Later(now + live.requests.wait_for(1, rpm, now), Obstacle::Rpm));
         }
         // A prompt larger than the whole limit is let through when nothing else is under way: no wait would help it.
         if let Some(tpm) = limits.tpm {
@@ -247,13 +277,10 @@ impl Fleet {
             let wanted = demand.prompt_tokens.max(1);
             if used > 0 && used.saturating_add(wanted) > tpm {
                 let wait = live.tokens.wait_for(wanted.min(tpm), tpm, now);
-                return Admission::Later(now + wait, Obstacle::Tpm);
+                return Some(Admission::Later(now + wait, Obstacle::Tpm));
             }
         }
-        if let Some(until) = live.gauge.exhausted_until(demand.prompt_tokens, now) {
-            return Admission::Later(until, Obstacle::ProviderLimit);
-        }
-        Admission::Ready
+        None
     }
 
     #[expect(clippy::indexing_slicing, reason = "one live state per deployment of the own catalog")]
@@ -321,7 +348,7 @@ impl Fleet {
         if let Some(stride) = settings.stride {
             let live = self.live(deployment);
             let round = &self.live_pool(pool).round;
-            let start = live.turn().max(round.load(Relaxed));
+            let start = live.turn_in(round.load(Relaxed));
             round.fetch_max(start, Relaxed);
             // Two threads that pick the same deployment at once each move it on by a stride.
             live.turn.fetch_max(start, Relaxed);

@@ -51,6 +51,11 @@ impl HeadroomGauge {
         self.tokens.set(headroom.tokens_remaining, headroom.tokens_limit, headroom.tokens_reset, now);
     }
 
+    /// Whether the provider never said anything.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.requests.reset.load(Relaxed) == 0 && self.tokens.reset.load(Relaxed) == 0
+    }
+
     /// Counts a request that is about to be sent.
     pub(crate) fn take(&self, tokens: u64) {
         self.requests.take(1);

@@ -23,7 +23,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { whole: Samples::new(), first_token: Samples::new() }
     }
 }
@@ -35,24 +35,27 @@ pub(crate) struct Samples {
     /// Microseconds plus one, as of `stamp`; 0 when nothing is known.
     ewma: AtomicU64,
     stamp: AtomicU64,
-    ring: Mutex<Ring>,
+    /// Apart from the rest: only writers touch it, and readers of many deployments want them close together.
+    ring: Box<Mutex<Ring>>,
 }
 
+/// The last samples, by age and by size.
 #[derive(Debug)]
 struct Ring {
-    samples: [(u64, Timestamp); SAMPLES],
+    by_age: [(u64, Timestamp); SAMPLES],
+    oldest: usize,
     len: usize,
-    next: usize,
+    /// The same `len` samples in ascending order.
+    by_size: [u64; SAMPLES],
 }
 
 impl Samples {
-    const fn new() -> Self {
-        let samples = [(0, Timestamp::from_millis(0)); SAMPLES];
+    fn new() -> Self {
         Self {
             p50: AtomicU64::new(0),
             ewma: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
-            ring: Mutex::new(Ring { samples, len: 0, next: 0 }),
+            ring: Box::new(Mutex::new(Ring::new())),
         }
     }
 
@@ -92,26 +95,44 @@ impl Samples {
 }
 
 impl Ring {
+    const fn new() -> Self {
+        let by_age = [(0, Timestamp::from_millis(0)); SAMPLES];
+        Self { by_age, oldest: 0, len: 0, by_size: [0; SAMPLES] }
+    }
+
     /// Adds a sample and returns the median of those that are not too old.
     fn add(&mut self, micros: u64, now: Timestamp) -> u64 {
-        if let Some(slot) = self.samples.get_mut(self.next) {
+        while let Some((sample, taken)) = self.oldest()
+            && (self.len == SAMPLES || now.since(taken) >= SAMPLE_LIFE)
+        {
+            self.forget(sample);
+        }
+        if let Some(slot) = self.by_age.get_mut((self.oldest + self.len) % SAMPLES) {
             *slot = (micros, now);
         }
-        self.next = (self.next + 1) % SAMPLES;
-        self.len = (self.len + 1).min(SAMPLES);
-        let mut fresh = [0; SAMPLES];
-        let mut count = 0;
-        for (sample, taken) in self.samples.iter().take(self.len) {
-            if now.since(*taken) < SAMPLE_LIFE
-                && let Some(slot) = fresh.get_mut(count)
-            {
-                *slot = *sample;
-                count += 1;
-            }
+        let at = self.sorted().partition_point(|sample| *sample < micros);
+        self.by_size.copy_within(at..self.len, at + 1);
+        self.len += 1;
+        if let Some(slot) = self.by_size.get_mut(at) {
+            *slot = micros;
         }
-        let fresh = fresh.get_mut(..count).unwrap_or_default();
-        let middle = (count.saturating_sub(1)) / 2;
-        *fresh.select_nth_unstable(middle).1
+        self.sorted().get((self.len - 1) / 2).copied().unwrap_or(micros)
+    }
+
+    fn oldest(&self) -> Option<(u64, Timestamp)> {
+        if self.len == 0 { None } else { self.by_age.get(self.oldest).copied() }
+    }
+
+    /// Drops the oldest sample, which is this one.
+    fn forget(&mut self, sample: u64) {
+        let at = self.sorted().partition_point(|other| *other < sample);
+        self.by_size.copy_within((at + 1).min(self.len)..self.len, at);
+        self.oldest = (self.oldest + 1) % SAMPLES;
+        self.len -= 1;
+    }
+
+    fn sorted(&self) -> &[u64] {
+        self.by_size.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -151,6 +172,26 @@ mod tests {
         assert_eq!(samples.p50(), Some(100_000));
         samples.add(ms(300), at(700));
         assert_eq!(samples.p50(), Some(300_000), "only the fresh one counts");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_median_is_that_of_the_last_fresh_samples(
+            samples in proptest::collection::vec((0..5_000_u64, 0..60_u64), 1..200),
+        ) {
+            let mut ring = Ring::new();
+            let mut log: Vec<(u64, Timestamp)> = Vec::new();
+            let mut now = at(0);
+            for (micros, pause) in samples {
+                now = now + Duration::from_secs(pause);
+                let median = ring.add(micros, now);
+                log.push((micros, now));
+                let last = log.iter().rev().take(SAMPLES).filter(|(_, taken)| now.since(*taken) < SAMPLE_LIFE);
+                let mut last: Vec<u64> = last.map(|(micros, _)| *micros).collect();
+                last.sort_unstable();
+                proptest::prop_assert_eq!(median, last[(last.len() - 1) / 2]);
+            }
+        }
     }
 
     #[test]

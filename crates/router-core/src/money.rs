@@ -1,12 +1,13 @@
 //! Money, exact.
 
-/// An amount in pico-dollars (10^-12 USD): every list price per token is a whole number of them, so sums do not depend on order.
+/// An amount in pico-dollars (10^-12 USD): every list price per token is a whole number of them, so sums do not depend
+/// on order. It holds up to 18 million dollars and stays there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
-pub struct Usd(u128);
+pub struct Usd(u64);
 
 impl Usd {
     /// Makes an amount from pico-dollars.
-    pub const fn from_pico(pico: u128) -> Self {
+    pub const fn from_pico(pico: u64) -> Self {
         Self(pico)
     }
 
@@ -20,18 +21,18 @@ impl Usd {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let pico = (dollars * 1e12).round();
-        (0.0..1e30).contains(&pico).then_some(Self(pico as u128))
+        (0.0..1e19).contains(&pico).then_some(Self(pico as u64))
     }
 
     /// Returns the amount in pico-dollars.
-    pub const fn as_pico(self) -> u128 {
+    pub const fn as_pico(self) -> u64 {
         self.0
     }
 
     /// Returns this amount so many times.
     #[must_use]
     pub const fn times(self, count: u64) -> Self {
-        Self(self.0.saturating_mul(count as u128))
+        Self(self.0.saturating_mul(count))
     }
 
     /// Returns both amounts together.

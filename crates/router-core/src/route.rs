@@ -324,26 +324,30 @@ impl Route {
         let pool = &self.catalog()[index];
         let mut eligible = Eligible::default();
         let mut best = (Standing::JustFailed, u32::MAX);
+        let alike = self.all_stand_alike();
         for (member, deployment) in pool.members().iter().enumerate() {
-            let Some(standing) = self.standing(*deployment) else { continue };
-            // The cheap question first: most members of a pool have the same standing.
-            if standing > best.0 || !self.is_admitted(*deployment, now) {
-                continue;
-            }
-            let standing = match self.fleet.live(*deployment).breaker.warmth(now) {
-                100 => standing,
-                warmth if dice.below(100) < warmth => standing,
-                _ => standing.max(Standing::WarmingUp),
+            let live = self.fleet.live(*deployment);
+            let standing = if alike && live.is_carefree() {
+                // Nearly everybody, nearly always; the rest of the loop comes to the same, more slowly.
+                Standing::Untried
+            } else {
+                match self.standing(*deployment) {
+                    Some(standing) if standing <= best.0 && self.is_admitted(*deployment, now) => {
+                        let warmth = live.breaker.warmth(now);
+                        let is_held_back = warmth < 100 && dice.below(100) >= warmth;
+                        if is_held_back { standing.max(Standing::WarmingUp) } else { standing }
+                    }
+                    Some(_) | None => continue,
+                }
             };
-            let rank = (standing, self.catalog()[*deployment].order);
-            if rank > best {
-                continue;
-            }
+            let rank = (standing, live.order);
             if rank < best {
                 eligible.clear();
                 best = rank;
             }
-            eligible.insert(member);
+            if rank == best {
+                eligible.insert(member);
+            }
         }
         loop {
             let candidates = Candidates::new(&self.fleet, index, &self.demand, now, &eligible)?;
@@ -549,6 +553,15 @@ enum Standing {
 }
 
 impl Route {
+    /// Whether every deployment stands alike, as for nearly every first attempt: then nobody needs to be looked at.
+    fn all_stand_alike(&self) -> bool {
+        let settings = self.catalog().settings();
+        self.trail.is_empty()
+            && !settings.enable_pre_call_checks
+            && !settings.enable_tag_filtering
+            && self.demand.continues.is_none()
+    }
+
     /// `None` when the deployment cannot take this request, or already failed in a way that asking again cannot mend.
     fn standing(&self, deployment: DeploymentIndex) -> Option<Standing> {
         if !self.fits_window(deployment) || !self.fits_tags(deployment) {

@@ -12,14 +12,18 @@ const SLOTS: usize = 12;
 const RING: usize = SLOTS + 1;
 
 /// A sliding minute of counts, without locks: each slot holds its number and its count in one word.
+///
+/// A sum needs the newest slot, the oldest, and those between; the last change only every five seconds, so their sum is kept.
 #[derive(Debug)]
 pub(crate) struct MinuteWindow {
     slots: [AtomicU64; RING],
+    /// The sum of the slots between, with the number of the newest slot it belongs to.
+    between: AtomicU64,
 }
 
 impl MinuteWindow {
     pub(crate) const fn new() -> Self {
-        Self { slots: [const { AtomicU64::new(0) }; RING] }
+        Self { slots: [const { AtomicU64::new(0) }; RING], between: AtomicU64::new(0) }
     }
 
     /// Adds to the present slot. A slot holds up to 2^32 - 1; more than four billion tokens in five seconds count as that.
@@ -42,15 +46,27 @@ impl MinuteWindow {
             let (owner, count) = unpack(word);
             (owner == tag(number)).then(|| pack(number, count.saturating_sub(amount)))
         });
+        // An older slot may have changed: the sum is made anew.
+        self.between.store(0, Relaxed);
     }
 
     /// Returns how much there is within the minute up to now.
     pub(crate) fn sum(&self, now: Timestamp) -> u64 {
         let newest = slot_number(now);
-        let whole: u64 = (0..SLOTS as u64).map(|age| self.count(newest.wrapping_sub(age))).sum();
         let oldest = self.count(newest.wrapping_sub(SLOTS as u64));
         let left = SLOT_MILLIS - now.as_millis() % SLOT_MILLIS;
-        whole + (oldest * left).div_ceil(SLOT_MILLIS)
+        let oldest = if oldest == 0 { 0 } else { (oldest * left).div_ceil(SLOT_MILLIS) };
+        self.count(newest) + self.between(newest) + oldest
+    }
+
+    fn between(&self, newest: u64) -> u64 {
+        let (owner, kept) = unpack(self.between.load(Relaxed));
+        if owner == tag(newest) && kept != 0xFFFF_FFFF {
+            return kept;
+        }
+        let sum = (1..SLOTS as u64).map(|age| self.count(newest.wrapping_sub(age))).sum();
+        self.between.store(pack(newest, sum), Relaxed);
+        sum
     }
 
     /// Returns how long it takes until `amount` fits under `limit` if nothing else is added.

@@ -16,7 +16,7 @@ impl Strategy for CostBased {
     fn pick<'a>(&self, candidates: &Candidates<'a>, dice: &mut Dice) -> Candidate<'a> {
         let (prompt, completion) = (candidates.demand().prompt_tokens, candidates.expected_completion());
         candidates.min_by_key(dice, |candidate| {
-            let cost = candidate.deployment().price().map(|price| price.of(prompt, completion));
+            let cost = candidate.price().map(|price| price.of(prompt, completion));
             (cost.is_none(), cost, candidate.turn())
         })
     }

@@ -1,5 +1,7 @@
 //! `latency-based-routing`.
 
+use std::cell::OnceCell;
+
 use smallvec::SmallVec;
 
 use super::{Candidate, Candidates, Strategy};
@@ -24,14 +26,13 @@ impl Strategy for LatencyBased {
             return candidates.min_by_key(dice, Candidate::turn);
         }
         let kind = candidates.demand().kind;
-        let newcomer = if candidates.iter().any(|candidate| candidate.p50(kind).is_none()) {
-            median(candidates.iter().filter_map(|candidate| candidate.p50(kind)).collect())
-        } else {
-            0
-        };
+        let newcomer = OnceCell::new();
         candidates.min_by_key(dice, |candidate| {
-            let latency = candidate.p50(kind).unwrap_or(newcomer).max(1);
-            (latency.saturating_mul(u64::from(candidate.in_flight()) + 1), candidate.turn())
+            let latency = candidate.p50(kind).unwrap_or_else(|| {
+                *newcomer
+                    .get_or_init(|| median(candidates.iter().filter_map(|known| known.p50(kind)).collect()))
+            });
+            (latency.max(1).saturating_mul(u64::from(candidate.in_flight()) + 1), candidate.turn())
         })
     }
 }

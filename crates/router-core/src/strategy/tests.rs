@@ -147,7 +147,7 @@ fn a_quick_failure_attracts_nobody() {
 
 #[test]
 fn cost_based_counts_prompt_and_answer_at_their_own_prices() {
-    let price = |input: u128, output: u128| {
+    let price = |input: u64, output: u64| {
         Some(Price { input: Usd::from_pico(input), output: Usd::from_pico(output) })
     };
     let mut world = World::new(named("cost-based-routing"), 3, |n, deployment| {
