@@ -6,5 +6,6 @@ mod bad_input;
 mod engine;
 mod gateway;
 mod router_settings;
+mod scenarios;
 mod secrets;
 mod sharing;

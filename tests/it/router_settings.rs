@@ -164,7 +164,8 @@ async fn a_pattern_serves_every_model_that_matches_it() {
     );
     let router = ConfigFile::parse(&text, "config.yaml", &|_| None).unwrap().into_builder().build().unwrap();
     for model in ["openai/gpt-5", "openai/o3"] {
-        router.completion(&ask(model)).await.unwrap();
+        let answer = router.completion(&ask(model)).await.unwrap();
+        assert_eq!(answer.report.requested.as_str(), model, "the report names what was asked for");
     }
     let sent: Vec<_> =
         upstream.requests().iter().map(|request| request.json().unwrap()["model"].clone()).collect();

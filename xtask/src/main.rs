@@ -20,6 +20,8 @@ enum Xtask {
     },
     /// Run what CI runs: formatting, lints, documentation, tests.
     Ci,
+    /// Simulate ten million requests on a virtual clock and check what came of them.
+    Simulate,
     /// Run the benchmarks.
     Bench {
         #[command(subcommand)]
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
     match Xtask::parse() {
         Xtask::Test { arguments } => test(&arguments),
         Xtask::Ci => ci(),
+        Xtask::Simulate => cargo("run --release -p system-tests --example ten_million").run(),
         Xtask::Bench { bench } => match bench {
             Some(Bench::Decision) => decision(),
             Some(Bench::Overhead) => overhead(),

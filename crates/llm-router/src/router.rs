@@ -151,7 +151,12 @@ impl Router {
         };
         let name = chosen.as_ref().map_or(request.model(), Alias::as_str);
         match catalog.pool(name) {
-            Some(pool) => Ok((catalog[pool].alias().clone(), pool)),
+            Some(pool) => {
+                // A pattern or a further name: what was asked for is another name than the pool's.
+                let own = catalog[pool].alias();
+                let asked = if own.as_str() == name { None } else { Alias::try_from(name).ok() };
+                Ok((asked.unwrap_or_else(|| own.clone()), pool))
+            }
             None => Err(RouteError::UnknownAlias { alias: name.to_owned(), known: self.aliases() }),
         }
     }

@@ -143,8 +143,8 @@ impl Breaker {
     ) -> Option<Timestamp> {
         let cooldown = match verdict(error, policy, was_probe) {
             Verdict::Innocent => None,
-            Verdict::Cool(span) if was_probe => Some(self.grown(span, now)),
             Verdict::Cool(span) => Some(span),
+            Verdict::CoolLonger(span) => Some(self.grown(span, now)),
             Verdict::Count { allowed, apart } => {
                 let kind = apart.then_some(error.kind());
                 let failures = self.failures().add(kind, now);
@@ -197,6 +197,8 @@ enum Verdict {
         apart: bool,
     },
     Cool(Duration),
+    /// Longer each time it comes to this.
+    CoolLonger(Duration),
 }
 
 /// The one place that says what a failure does to its deployment.
@@ -207,7 +209,8 @@ fn verdict(error: &ProviderError, policy: &BreakerPolicy, was_probe: bool) -> Ve
     }
     let asked = error.retry_after().map(|span| span.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER));
     if was_probe {
-        return Verdict::Cool(asked.unwrap_or(cooldown_time));
+        // Who says when to come back is believed each time.
+        return asked.map_or(Verdict::CoolLonger(cooldown_time), Verdict::Cool);
     }
     if let Some(allowed) = policy.by_kind.get(error.kind()) {
         return Verdict::Count { allowed, apart: true };
@@ -411,6 +414,17 @@ mod tests {
         breaker.take_probe();
         breaker.close(at(9_000));
         assert_eq!(fail(&breaker, Authentication, at(9_500)), Some(at(9_560)));
+    }
+
+    #[test]
+    fn a_retry_after_is_believed_at_each_probe() {
+        let breaker = Breaker::new();
+        let limited = error(RateLimited).with_retry_after(Duration::from_secs(30));
+        breaker.fail(&limited, &policy(), false, at(0));
+        for n in 1..5 {
+            assert!(breaker.take_probe());
+            assert_eq!(breaker.fail(&limited, &policy(), true, at(30 * n)), Some(at(30 * n + 30)));
+        }
     }
 
     #[test]

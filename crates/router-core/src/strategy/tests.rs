@@ -125,6 +125,28 @@ fn latency_based_knows_first_tokens_apart_from_whole_replies() {
 }
 
 #[test]
+fn under_latency_based_a_newcomer_counts_as_the_median_and_not_as_nothing() {
+    let mut world = World::new(named("latency-based-routing"), 4, |n, deployment| {
+        // The newcomer only comes in when the others have answered.
+        deployment.weight = Some(if n == 3 { 0.0 } else { 1.0 });
+    });
+    for _ in 0..90 {
+        let (mut route, attempt) = world.start(&Demand::whole());
+        let who = attempt.deployment().get();
+        if who == 3 {
+            continue;
+        }
+        world.now = world.now + Duration::from_millis([100, 200, 300][who]);
+        route.record(attempt, Ok(Lesson::default()), world.now);
+    }
+    let mut picks = [0; 4];
+    for _ in 0..200 {
+        picks[world.start(&Demand::whole()).1.deployment().get()] += 1;
+    }
+    assert!(picks[0] > 180, "the fastest stays ahead of whoever is not known: {picks:?}");
+}
+
+#[test]
 fn a_quick_failure_attracts_nobody() {
     for name in ["latency-based-routing", "peak-ewma"] {
         let mut world =

@@ -139,11 +139,12 @@ const fn code(kind: ProviderErrorKind) -> Option<&'static str> {
     }
 }
 
-/// The error event that ends a cut stream.
+/// The error event that ends a cut stream. Its code is always the same, so that a client can tell an answer which is incomplete from one
+/// that never began; what the provider said stands in the message.
 pub(super) fn stream_error(error: &ProviderError) -> Vec<u8> {
     let (_, kind) = meaning(error.kind());
-    let code = error.code().or(code(error.kind())).unwrap_or("stream_interrupted");
-    let detail = Detail { message: error.to_string(), kind, param: None, code: Some(code.to_owned()) };
+    let message = format!("the answer is incomplete: {error}");
+    let detail = Detail { message, kind, param: None, code: Some("stream_interrupted".to_owned()) };
     serde_json::to_vec(&Envelope { error: &detail }).unwrap_or_default()
 }
 
