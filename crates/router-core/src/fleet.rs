@@ -36,8 +36,8 @@ pub(crate) struct Live {
     pub(crate) price: Option<Price>,
     pub(crate) breaker: Breaker,
     pub(crate) latency: Latency,
-    pub(crate) requests: Box<MinuteWindow>,
-    pub(crate) tokens: Box<MinuteWindow>,
+    pub(crate) requests: MinuteWindow,
+    pub(crate) tokens: MinuteWindow,
     pub(crate) gauge: HeadroomGauge,
 }
 
@@ -79,8 +79,8 @@ impl Live {
             price: deployment.price,
             breaker: Breaker::new(),
             latency: Latency::new(),
-            requests: Box::new(MinuteWindow::new()),
-            tokens: Box::new(MinuteWindow::new()),
+            requests: MinuteWindow::new(),
+            tokens: MinuteWindow::new(),
             gauge: HeadroomGauge::new(),
         }
     }
