@@ -1,17 +1,21 @@
 //! Assembles a [`Router`] from settings and parts.
 
+mod deployment;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use router_core::{
-    Alias, BlankName, ByteEstimate, Catalog, Classifier, Clock, Config, DeploymentConfig, DeploymentId,
-    FallbackConfig, FallbackKind, Fleet, KindPolicy, Observer, Place, PoolConfig, Price, Provider, Settings,
-    StateStore, Strategy, TokenCounter, Usd, strategies,
+    Alias, BlankName, ByteEstimate, Catalog, Classifier, Clock, Config, DeploymentConfig, FallbackConfig,
+    FallbackKind, Fleet, KindPolicy, Observer, Place, PoolConfig, Provider, Settings, StateStore, Strategy,
+    TokenCounter, strategies,
 };
-use router_providers::{Endpoint, ModelRef, Providers};
+use router_providers::Providers;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::deployment::Deployment;
+use self::deployment::{connect, core_config};
 use crate::clock::SystemClock;
 use crate::config::{Location, Problem, lines};
 use crate::router::{Parts, Router, first_seed};
@@ -56,180 +60,6 @@ pub struct RouterBuilder {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", lines(.0))]
 pub struct BuildError(pub Vec<Problem>);
-
-/// One deployment: an entry of `model_list`.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct Deployment {
-    alias: String,
-    endpoint: Endpoint,
-    provider: Option<Arc<dyn Provider>>,
-    limits: Limits,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Limits {
-    id: Option<String>,
-    weight: Option<f64>,
-    rpm: Option<u64>,
-    tpm: Option<u64>,
-    max_input_tokens: Option<u64>,
-    timeout: Option<Duration>,
-    stream_timeout: Option<Duration>,
-    cooldown_time: Option<Duration>,
-    allowed_fails: Option<u32>,
-    allowed_fails_policy: Option<KindPolicy>,
-    order: Option<u32>,
-    max_parallel_requests: Option<u32>,
-    input_cost_per_token: Option<f64>,
-    output_cost_per_token: Option<f64>,
-    tags: Vec<String>,
-    supports_assistant_prefill: bool,
-}
-
-impl Deployment {
-    /// Puts `model` into the pool of `alias`. The text before the first slash of the model names the provider; without a
-    /// slash it is OpenAI's, or Anthropic's when it begins with `claude-`. Where no key is given, the provider's usual environment variable is read when the router is built.
-    pub fn new(alias: impl Into<String>, model: impl Into<String>) -> Self {
-        let endpoint = Endpoint::new(model.into());
-        Self { alias: alias.into(), endpoint, provider: None, limits: Limits::default() }
-    }
-
-    /// Puts a provider of your own into the pool of `alias`; `model` is only its name.
-    pub fn with_provider(
-        alias: impl Into<String>,
-        model: impl Into<String>,
-        provider: Arc<dyn Provider>,
-    ) -> Self {
-        Self { provider: Some(provider), ..Self::new(alias, model) }
-    }
-
-    /// Sets the credential.
-    pub fn api_key(mut self, key: impl Into<SecretString>) -> Self {
-        self.endpoint = self.endpoint.with_api_key(key);
-        self
-    }
-
-    /// Sets the base of the provider's address, such as `http://localhost:8000/v1`.
-    pub fn api_base(mut self, base: impl Into<String>) -> Self {
-        self.endpoint = self.endpoint.with_api_base(base);
-        self
-    }
-
-    /// Sets the organization that the provider bills.
-    pub fn organization(mut self, organization: impl Into<String>) -> Self {
-        self.endpoint = self.endpoint.with_organization(organization);
-        self
-    }
-
-    /// Names the provider apart from the model.
-    pub fn custom_llm_provider(mut self, provider: impl Into<String>) -> Self {
-        self.endpoint = self.endpoint.with_custom_llm_provider(provider);
-        self
-    }
-
-    /// Adds a header to every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
-        self.endpoint = self.endpoint.with_header(name, value);
-        self
-    }
-
-    /// Sets the stable id; made of alias and model when absent.
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.limits.id = Some(id.into());
-        self
-    }
-
-    /// Sets its share of the pool's traffic, relative to the others; 0 makes it a stand-by.
-    pub fn weight(mut self, weight: f64) -> Self {
-        self.limits.weight = Some(weight);
-        self
-    }
-
-    /// Sets the requests per minute it may get; also its share where no weight is given.
-    pub fn rpm(mut self, rpm: u64) -> Self {
-        self.limits.rpm = Some(rpm);
-        self
-    }
-
-    /// Sets the tokens per minute it may use; also its share where neither weight nor rpm is given.
-    pub fn tpm(mut self, tpm: u64) -> Self {
-        self.limits.tpm = Some(tpm);
-        self
-    }
-
-    /// Sets the longest prompt it takes, in tokens.
-    pub fn max_input_tokens(mut self, tokens: u64) -> Self {
-        self.limits.max_input_tokens = Some(tokens);
-        self
-    }
-
-    /// Sets the time one attempt may take.
-    pub fn timeout(mut self, span: Duration) -> Self {
-        self.limits.timeout = Some(span);
-        self
-    }
-
-    /// Sets the time a stream may take to its first token and between two chunks.
-    pub fn stream_timeout(mut self, span: Duration) -> Self {
-        self.limits.stream_timeout = Some(span);
-        self
-    }
-
-    /// Sets how long it gets no traffic after failing; 0 never cools it.
-    pub fn cooldown_time(mut self, span: Duration) -> Self {
-        self.limits.cooldown_time = Some(span);
-        self
-    }
-
-    /// Sets how many failures within a minute do not cool it yet.
-    pub fn allowed_fails(mut self, fails: u32) -> Self {
-        self.limits.allowed_fails = Some(fails);
-        self
-    }
-
-    /// Sets how many failures of a kind within a minute do not cool it yet, each kind counted apart.
-    pub fn allowed_fails_policy(mut self, policy: KindPolicy) -> Self {
-        self.limits.allowed_fails_policy = Some(policy);
-        self
-    }
-
-    /// Sets its priority in the pool: the lowest that is ready gets the traffic.
-    pub fn order(mut self, order: u32) -> Self {
-        self.limits.order = Some(order);
-        self
-    }
-
-    /// Sets the most calls in flight at a time.
-    pub fn max_parallel_requests(mut self, most: u32) -> Self {
-        self.limits.max_parallel_requests = Some(most);
-        self
-    }
-
-    /// Sets what a token of the prompt costs, in dollars. 0 is a price.
-    pub fn input_cost_per_token(mut self, dollars: f64) -> Self {
-        self.limits.input_cost_per_token = Some(dollars);
-        self
-    }
-
-    /// Sets what a token of the answer costs, in dollars. 0 is a price.
-    pub fn output_cost_per_token(mut self, dollars: f64) -> Self {
-        self.limits.output_cost_per_token = Some(dollars);
-        self
-    }
-
-    /// Says that it can go on with an answer that another deployment began.
-    pub fn supports_assistant_prefill(mut self, can: bool) -> Self {
-        self.limits.supports_assistant_prefill = can;
-        self
-    }
-
-    /// Adds a tag by which requests choose it.
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.limits.tags.push(tag.into());
-        self
-    }
-}
 
 /// Settings of one pool that differ from the router's.
 #[derive(Debug, Clone, Default)]
@@ -558,56 +388,6 @@ fn alias(name: &str) -> Result<Alias, String> {
     Alias::try_from(name).map_err(|BlankName| "an alias must not be blank".to_owned())
 }
 
-fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, String> {
-    let Deployment { alias: name, endpoint, provider, limits } = deployment;
-    let (provider, model) = match provider {
-        Some(_) => ("custom".to_owned(), endpoint.model.clone()),
-        None => {
-            let model = identify(endpoint)?;
-            (model.provider.to_owned(), model.model.to_owned())
-        }
-    };
-    let alias =
-        Alias::try_from(name.as_str()).map_err(|BlankName| format!("deployment {n} has a blank alias"))?;
-    let mut config = DeploymentConfig::new(alias, provider, model);
-    if let Some(id) = &limits.id {
-        let id = DeploymentId::try_from(id.as_str());
-        config.id = Some(id.map_err(|BlankName| "an id must not be blank".to_owned())?);
-    }
-    config.weight = limits.weight;
-    config.rpm = limits.rpm;
-    config.tpm = limits.tpm;
-    config.max_input_tokens = limits.max_input_tokens;
-    config.timeout = limits.timeout;
-    config.stream_timeout = limits.stream_timeout;
-    config.cooldown_time = limits.cooldown_time;
-    config.allowed_fails = limits.allowed_fails;
-    config.allowed_fails_policy = limits.allowed_fails_policy.clone();
-    config.order = limits.order;
-    config.max_parallel_requests = limits.max_parallel_requests;
-    config.price = price(limits)?;
-    config.tags = limits.tags.clone();
-    config.supports_assistant_prefill = limits.supports_assistant_prefill;
-    Ok(config)
-}
-
-/// The price that was set; one side alone counts with the other as free, as LiteLLM has it.
-fn price(limits: &Limits) -> Result<Option<Price>, String> {
-    let read = |name: &str, dollars: Option<f64>| {
-        let amount = Usd::from_dollars(dollars.unwrap_or(0.0));
-        amount
-            .ok_or_else(|| format!("`{name}` is not a price: expected dollars per token, such as 0.00000015"))
-    };
-    let (input, output) = (limits.input_cost_per_token, limits.output_cost_per_token);
-    if input.is_none() && output.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Price {
-        input: read("input_cost_per_token", input)?,
-        output: read("output_cost_per_token", output)?,
-    }))
-}
-
 /// Numbers the credentials, so that the core knows who shares one and nothing else. Deployments without a key share none.
 fn number_credentials(deployments: &[Deployment], configs: &mut [DeploymentConfig]) {
     let mut known: Vec<&SecretString> = Vec::new();
@@ -620,31 +400,6 @@ fn number_credentials(deployments: &[Deployment], configs: &mut [DeploymentConfi
         });
         config.credential = u32::try_from(position).ok();
     }
-}
-
-fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
-    Providers::identify(&endpoint.model, endpoint.custom_llm_provider.as_deref())
-        .map_err(|error| error.to_string())
-}
-
-/// Binds a deployment to its upstream.
-///
-/// A key that is not given comes from the provider's usual environment variable, but only for the provider's own address: it
-/// is not for whoever else stands in `api_base`.
-fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<dyn Provider>, String> {
-    if let Some(provider) = &deployment.provider {
-        return Ok(Arc::clone(provider));
-    }
-    let mut endpoint = deployment.endpoint.clone();
-    let model = identify(&deployment.endpoint)?;
-    if let (None, None, Some(variable)) = (&endpoint.api_key, &endpoint.api_base, model.key_env) {
-        match std::env::var(variable) {
-            Ok(key) if !key.is_empty() => endpoint = endpoint.with_api_key(key),
-            _ if model.works_without_key => {}
-            _ => return Err(format!("no credential: set `api_key`, or export {variable}")),
-        }
-    }
-    http.connect(&endpoint).map_err(|error| error.to_string())
 }
 
 /// Collects problems and puts the place in the file to them.

@@ -1,17 +1,23 @@
 //! How the deployments are doing: the live side of a catalog.
 
+mod admission;
+mod reservation;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+pub use self::admission::{Admission, Obstacle};
+use self::admission::{PARALLEL_RECHECK, PROBE_RECHECK};
+pub use self::reservation::{Lesson, Reservation};
 use crate::breaker::{Breaker, BreakerState};
 use crate::catalog::{Catalog, Deployment, DeploymentIndex, Limits, PoolIndex};
 use crate::demand::{Demand, RequestKind};
-use crate::headroom::{Headroom, HeadroomGauge};
+use crate::headroom::HeadroomGauge;
 use crate::latency::Latency;
 use crate::retry_budget::RetryBudget;
 use crate::window::MinuteWindow;
-use crate::{DeploymentId, Fault, Price, ProviderError, ProviderErrorKind, Timestamp, Usage};
+use crate::{DeploymentId, Fault, Price, ProviderError, ProviderErrorKind, Timestamp};
 
 /// A catalog with the live state of each of its deployments. Shared by every route; plain atomics.
 #[derive(Debug)]
@@ -100,64 +106,6 @@ impl Live {
     }
 }
 
-/// Whether a deployment may be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// It may.
-    Ready,
-    /// It may from this moment on, as far as that is known.
-    Later(Timestamp, Obstacle),
-}
-
-/// What keeps a deployment from being called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Obstacle {
-    /// It is cooling down after such an error.
-    Cooling(ProviderErrorKind),
-    /// It is half-open and its probe is on its way.
-    Probing,
-    /// Its requests per minute are used up.
-    Rpm,
-    /// Its tokens per minute are used up.
-    Tpm,
-    /// All its places in flight are taken.
-    MaxParallelRequests,
-    /// The provider's own rate-limit headers say that nothing is left.
-    ProviderLimit,
-}
-
-impl Obstacle {
-    /// Returns whether it is a limit, as opposed to a failure.
-    pub const fn is_limit(self) -> bool {
-        match self {
-            Self::Cooling(ProviderErrorKind::RateLimited)
-            | Self::Rpm
-            | Self::Tpm
-            | Self::MaxParallelRequests
-            | Self::ProviderLimit => true,
-            Self::Cooling(_) | Self::Probing => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cooling(cause) => write!(f, "cooling down: {cause}"),
-            Self::Probing => f.write_str("cooling down: its probe is on its way"),
-            Self::Rpm => f.write_str("its requests per minute are used up"),
-            Self::Tpm => f.write_str("its tokens per minute are used up"),
-            Self::MaxParallelRequests => f.write_str("all its parallel requests are taken"),
-            Self::ProviderLimit => f.write_str("the provider says its limit is reached"),
-        }
-    }
-}
-
-/// How soon to look again where nobody knows when it will be over: a probe, a place in flight.
-const RECHECK: Duration = Duration::from_secs(1);
-pub(crate) const PARALLEL_RECHECK: Duration = Duration::from_millis(50);
-
 /// A change of a deployment's health, worth telling others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -244,7 +192,7 @@ impl Fleet {
         match live.breaker.state(now) {
             BreakerState::Closed | BreakerState::HalfOpen { probing: false } => {}
             BreakerState::HalfOpen { probing: true } => {
-                return Admission::Later(now + RECHECK, Obstacle::Probing);
+                return Admission::Later(now + PROBE_RECHECK, Obstacle::Probing);
             }
             BreakerState::Open { until, cause } => return Admission::Later(until, Obstacle::Cooling(cause)),
         }
@@ -378,117 +326,6 @@ impl Fleet {
                 let deployment = peer_settings.id().clone();
                 changes.push(HealthChange::Cooled { deployment, until, cause: error.kind() });
             }
-        }
-    }
-}
-
-/// What a call taught about its deployment.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct Lesson {
-    /// The tokens used, when the provider told.
-    pub usage: Option<Usage>,
-    /// How long a whole reply took, or a stream to its first token.
-    pub latency: Option<(RequestKind, Duration)>,
-    /// What the provider's rate-limit headers said.
-    pub headroom: Option<Headroom>,
-}
-
-impl Lesson {
-    /// Adds the tokens used.
-    #[must_use]
-    pub const fn with_usage(mut self, usage: Option<Usage>) -> Self {
-        self.usage = usage;
-        self
-    }
-
-    /// Adds what the provider's rate-limit headers said.
-    #[must_use]
-    pub const fn with_headroom(mut self, headroom: Option<Headroom>) -> Self {
-        self.headroom = headroom;
-        self
-    }
-}
-
-/// A place in flight at one deployment. Settling it reports how the call went; dropping it reports nothing, as when the
-/// caller left. Either way the place is free again.
-#[derive(Debug)]
-#[must_use]
-pub struct Reservation {
-    fleet: Arc<Fleet>,
-    pool: PoolIndex,
-    deployment: DeploymentIndex,
-    probe: bool,
-    reserved_at: Timestamp,
-    reserved_tokens: u64,
-}
-
-impl Reservation {
-    /// Returns which deployment it is for.
-    pub const fn deployment(&self) -> DeploymentIndex {
-        self.deployment
-    }
-
-    /// Returns whether it is the single probe of a half-open breaker.
-    pub const fn is_probe(&self) -> bool {
-        self.probe
-    }
-
-    /// Reports how long the answer, or its first token, took.
-    pub(crate) fn learn_latency(&self, kind: RequestKind, latency: Duration, now: Timestamp) {
-        let samples = &self.fleet.live(self.deployment).latency;
-        match kind {
-            RequestKind::Whole => samples.whole.add(latency, now),
-            RequestKind::Stream => samples.first_token.add(latency, now),
-        }
-    }
-
-    /// Reports how the call went: the error, or none, and the tokens it used. Returns what this changes for everybody else.
-    pub fn settle(
-        mut self,
-        error: Option<&ProviderError>,
-        lesson: Lesson,
-        now: Timestamp,
-    ) -> Vec<HealthChange> {
-        let deployment = &self.fleet.catalog[self.deployment];
-        let live = self.fleet.live(self.deployment);
-        if let Some(headroom) = lesson.headroom {
-            live.gauge.set(headroom, now);
-        }
-        if let Some(usage) = lesson.usage {
-            // The estimate was counted when the place was taken; what was really used takes its place.
-            live.tokens.remove(self.reserved_tokens, self.reserved_at);
-            live.tokens.add(usage.total(), now);
-            self.fleet.live_pool(self.pool).learn_completion(usage.completion);
-        }
-        let mut changes = Vec::new();
-        match error {
-            None if self.probe => {
-                live.breaker.close(now);
-                changes.push(HealthChange::Recovered { deployment: deployment.id().clone() });
-            }
-            None => {}
-            Some(error) => {
-                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, now) {
-                    let cause = error.kind();
-                    changes.push(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
-                    self.fleet.cool_domain(self.deployment, error, until, &mut changes);
-                } else if self.probe {
-                    live.breaker.release_probe();
-                }
-            }
-        }
-        self.probe = false;
-        changes
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        let live = self.fleet.live(self.deployment);
-        live.in_flight.fetch_sub(1, Relaxed);
-        if self.probe {
-            live.breaker.release_probe();
         }
     }
 }
