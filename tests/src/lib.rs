@@ -1,4 +1,5 @@
-//! Parts that the whole-system tests share: scripted providers, a gateway in this process, an observer that listens.
+//! Parts that the whole-system tests share: scripted providers, a gateway in this process, an observer that listens, and
+//! a [`simulator`] of whole worlds.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
 mod gateway;
 mod recorder;
 mod scripted;
+pub mod simulator;
 
 pub use self::gateway::Gateway;
 pub use self::recorder::Recorder;

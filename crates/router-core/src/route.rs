@@ -433,7 +433,10 @@ impl Route {
             Ok(pool) => return self.enter(pool, FallbackKind::General),
             Err(readiness) => readiness,
         };
-        if let Some(turn) = self.queue(readiness, now) {
+        // Only a request that was not sent yet waits for room; afterwards each wait is a retry, so that attempts stay within their bound.
+        if self.trail.is_empty()
+            && let Some(turn) = self.queue(readiness, now)
+        {
             return turn;
         }
         if self.may_retry(now)
