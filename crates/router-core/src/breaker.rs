@@ -18,10 +18,6 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// The shortest cooldown after a 429: "Retry-After: 0" does not make the limit go away.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Failures that are fewer than one in so many calls, and not in a row, are noise: under heavy traffic any absolute number of them is
-/// reached by a healthy deployment. A retry mends them at the price of one call in ten.
-const MUCH: u64 = 10;
-
 /// How often a cooldown can double while probes fail, as long as it stays under [`MAX_COOLDOWN`].
 const MAX_DOUBLINGS: u32 = 16;
 
@@ -67,8 +63,6 @@ pub(crate) struct Breaker {
     /// Why, as a position in [`CAUSES`].
     cause: AtomicU8,
     probing: AtomicBool,
-    /// Failures since the last success.
-    in_a_row: AtomicU32,
     /// Probes that failed since it last closed.
     failed_probes: AtomicU32,
     /// When it last closed, in milliseconds; 0 when it never opened.
@@ -85,7 +79,6 @@ impl Breaker {
             until: AtomicU64::new(CLOSED),
             cause: AtomicU8::new(0),
             probing: AtomicBool::new(false),
-            in_a_row: AtomicU32::new(0),
             failed_probes: AtomicU32::new(0),
             closed_at: AtomicU64::new(0),
             failures: Box::new(Mutex::new(Failures::new())),
@@ -119,18 +112,9 @@ impl Breaker {
         self.probing.store(false, Relaxed);
     }
 
-    /// Takes note of a success.
-    pub(crate) fn succeed(&self) {
-        // Written only when there is something to write: successes are many.
-        if self.in_a_row.load(Relaxed) != 0 {
-            self.in_a_row.store(0, Relaxed);
-        }
-    }
-
     /// Closes after a successful probe.
     pub(crate) fn close(&self, now: Timestamp) {
         self.failures().clear();
-        self.in_a_row.store(0, Relaxed);
         self.failed_probes.store(0, Relaxed);
         self.closed_at.store(now.as_millis(), Relaxed);
         self.until.store(CLOSED, Relaxed);
@@ -149,14 +133,12 @@ impl Breaker {
         }
     }
 
-    /// Takes note of a failure, one of so many calls within the last minute. Returns until when the deployment now cools, when this
-    /// failure decided so.
+    /// Takes note of a failure. Returns until when the deployment now cools, when this failure decided so.
     pub(crate) fn fail(
         &self,
         error: &ProviderError,
         policy: &BreakerPolicy,
         was_probe: bool,
-        calls: u64,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let cooldown = match verdict(error, policy, was_probe) {
@@ -166,9 +148,7 @@ impl Breaker {
             Verdict::Count { allowed, apart } => {
                 let kind = apart.then_some(error.kind());
                 let failures = self.failures().add(kind, now);
-                let in_a_row = self.in_a_row.fetch_add(1, Relaxed).saturating_add(1);
-                let is_much = apart || in_a_row > allowed || u64::from(failures) * MUCH >= calls;
-                (failures > allowed && is_much).then_some(policy.cooldown_time)
+                (failures > allowed).then_some(policy.cooldown_time)
             }
         };
         let opened = cooldown.filter(|span| !span.is_zero()).map(|span| {
@@ -350,7 +330,7 @@ mod tests {
     }
 
     fn fail(breaker: &Breaker, kind: ProviderErrorKind, now: Timestamp) -> Option<Timestamp> {
-        breaker.fail(&error(kind), &policy(), false, 0, now)
+        breaker.fail(&error(kind), &policy(), false, now)
     }
 
     #[test]
@@ -361,29 +341,6 @@ mod tests {
         assert_eq!(fail(&breaker, Server, at(59)), Some(at(119)));
         assert_eq!(breaker.state(at(118)), BreakerState::Open { until: at(119), cause: Server });
         assert_eq!(breaker.state(at(119)), BreakerState::HalfOpen { probing: false });
-    }
-
-    #[test]
-    fn a_few_failures_among_many_calls_are_noise_unless_they_come_in_a_row() {
-        let breaker = Breaker::new();
-        let fail = |calls, second| breaker.fail(&error(Server), &policy(), false, calls, at(second));
-        for second in 0..20 {
-            assert_eq!(fail(1_000, second), None, "one in fifty");
-            breaker.succeed();
-        }
-        assert_eq!(fail(1_000, 21), None);
-        assert_eq!(fail(1_000, 21), None);
-        assert_eq!(fail(1_000, 21), Some(at(81)), "more in a row than are allowed");
-
-        let breaker = Breaker::new();
-        let fail = |second| breaker.fail(&error(Server), &policy(), false, 30, at(second));
-        let cooled: Vec<bool> = (0..3)
-            .map(|second| {
-                breaker.succeed();
-                fail(second).is_some()
-            })
-            .collect();
-        assert_eq!(cooled, [false, false, true], "one in ten");
     }
 
     #[test]
@@ -400,7 +357,7 @@ mod tests {
         assert_eq!(fail(&Breaker::new(), Authentication, at(0)), Some(at(60)));
         let limited = |seconds| {
             let error = error(RateLimited).with_retry_after(Duration::from_secs(seconds));
-            Breaker::new().fail(&error, &policy(), false, 0, at(0))
+            Breaker::new().fail(&error, &policy(), false, at(0))
         };
         assert_eq!(limited(7), Some(at(7)));
         assert_eq!(limited(0), Some(at(1)), "an immediate retry is not believed");
@@ -422,7 +379,7 @@ mod tests {
         let breaker = Breaker::new();
         fail(&breaker, Authentication, at(0));
         let short = error(RateLimited).with_retry_after(Duration::from_secs(1));
-        breaker.fail(&short, &policy(), false, 0, at(1));
+        breaker.fail(&short, &policy(), false, at(1));
         assert_eq!(breaker.state(at(59)), BreakerState::Open { until: at(60), cause: Authentication });
         fail(&breaker, Authentication, at(10));
         assert_eq!(breaker.state(at(69)), BreakerState::Open { until: at(70), cause: Authentication });
@@ -430,7 +387,7 @@ mod tests {
 
     fn probe_fails(breaker: &Breaker, now: Timestamp) -> Duration {
         assert!(breaker.take_probe());
-        breaker.fail(&error(Server), &policy(), true, 0, now).unwrap().since(now)
+        breaker.fail(&error(Server), &policy(), true, now).unwrap().since(now)
     }
 
     #[test]
@@ -463,10 +420,10 @@ mod tests {
     fn a_retry_after_is_believed_at_each_probe() {
         let breaker = Breaker::new();
         let limited = error(RateLimited).with_retry_after(Duration::from_secs(30));
-        breaker.fail(&limited, &policy(), false, 0, at(0));
+        breaker.fail(&limited, &policy(), false, at(0));
         for n in 1..5 {
             assert!(breaker.take_probe());
-            assert_eq!(breaker.fail(&limited, &policy(), true, 0, at(30 * n)), Some(at(30 * n + 30)));
+            assert_eq!(breaker.fail(&limited, &policy(), true, at(30 * n)), Some(at(30 * n + 30)));
         }
     }
 
@@ -484,20 +441,20 @@ mod tests {
         let by_kind = KindPolicy::new([(RateLimited, 2), (Timeout, 0)]);
         let policy = BreakerPolicy { by_kind, ..policy() };
         let breaker = Breaker::new();
-        let fail = |kind, second| breaker.fail(&error(kind), &policy, false, 0, at(second));
+        let fail = |kind, second| breaker.fail(&error(kind), &policy, false, at(second));
         assert_eq!(fail(RateLimited, 0), None, "even a 429 is allowed when the policy says so");
         assert_eq!(fail(Server, 1), None);
         assert_eq!(fail(Server, 1), None);
         assert_eq!(fail(RateLimited, 2), None, "server errors do not count for it");
         assert_eq!(fail(RateLimited, 3), Some(at(63)));
-        assert_eq!(Breaker::new().fail(&error(Timeout), &policy, false, 0, at(0)), Some(at(60)));
+        assert_eq!(Breaker::new().fail(&error(Timeout), &policy, false, at(0)), Some(at(60)));
     }
 
     #[test]
     fn a_cooldown_time_of_zero_never_cools() {
         let policy = BreakerPolicy { allowed_fails: 0, cooldown_time: Duration::ZERO, ..policy() };
         for kind in [Server, Authentication, RateLimited] {
-            assert_eq!(Breaker::new().fail(&error(kind), &policy, false, 0, at(0)), None);
+            assert_eq!(Breaker::new().fail(&error(kind), &policy, false, at(0)), None);
         }
     }
 }

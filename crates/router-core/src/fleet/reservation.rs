@@ -95,10 +95,9 @@ impl Reservation {
                 live.breaker.close(now);
                 changes.push(HealthChange::Recovered { deployment: deployment.id().clone() });
             }
-            None => live.breaker.succeed(),
+            None => {}
             Some(error) => {
-                let calls = live.requests.sum(now);
-                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, calls, now) {
+                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, now) {
                     let cause = error.kind();
                     changes.push(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
                     self.fleet.cool_domain(self.deployment, error, until, &mut changes);
