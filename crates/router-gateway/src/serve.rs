@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use llm_router::{ConfigFile, Router};
 use router_gateway::{App, Server};
 use router_mock::MockServer;
@@ -22,6 +22,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
             let file = ConfigFile::read(path)?;
             for problem in file.ignored() {
                 tracing::warn!(%problem, "configuration key ignored");
+                // Whoever wrote a master key relies on it.
+                ensure!(
+                    args.host.is_loopback() || problem.path != "general_settings",
+                    "{problem}: without its access control the gateway serves this machine only; leave --host at 127.0.0.1"
+                );
             }
             (file.into_builder(), format!("from {}", path.display()))
         }
@@ -40,6 +45,9 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    if !args.host.is_loopback() {
+        tracing::warn!(%address, "everybody who reaches this address can use the configured keys");
+    }
     greet(address, &router, &origin).context("stdout is closed")?;
 
     let server = Server::new(listener, App::new(router), Duration::from_secs(args.drain));

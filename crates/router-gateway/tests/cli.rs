@@ -145,6 +145,20 @@ fn a_wrong_config_ends_with_code_2_and_names_the_place() {
 }
 
 #[test]
+fn a_config_that_relies_on_access_control_is_served_to_this_machine_only() {
+    let file = std::env::temp_dir().join(format!("llm-router-access-{}.yaml", std::process::id()));
+    let text = "model_list:\n  - model_name: a\n    litellm_params: { model: gpt-4o, api_key: k }\n\
+                general_settings: { master_key: sk-secret-2 }\n";
+    std::fs::write(&file, text).unwrap();
+    let (code, said) =
+        run(&["serve", "--port", "0", "--host", "0.0.0.0", "--config", file.to_str().unwrap()]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("general_settings: not supported, ignored: without its access control"), "{said}");
+    assert!(!said.contains("sk-secret-2"), "{said}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
