@@ -317,7 +317,7 @@ impl Catalog {
     }
 
     /// Returns the most upstream calls a request to this pool can cause: each pool it can reach is entered once and makes
-    /// one attempt and its retries.
+    /// one attempt and its retries. A request that sets its own retries has its own bound.
     pub fn attempt_bound(&self, pool: PoolIndex) -> u64 {
         const KINDS: [FallbackKind; 3] =
             [FallbackKind::General, FallbackKind::ContextWindow, FallbackKind::ContentPolicy];

@@ -97,7 +97,7 @@ pub(crate) struct MockArgs {
     #[arg(long, short, default_value_t = 4100)]
     pub(crate) port: u16,
 
-    /// How each upstream behaves at first, as JSON; see docs/mock.md for the fields.
+    /// How the upstream without a name behaves at first, as JSON; see docs/mock.md for the fields.
     #[arg(long, value_name = "JSON")]
     pub(crate) behaviour: Option<String>,
 }

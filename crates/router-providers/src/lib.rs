@@ -2,7 +2,7 @@
 //!
 //! # A tour
 //! - [`Endpoint`] says what to call: a model string as in LiteLLM (`openai/gpt-4o`, `anthropic/claude-…`, a bare name is
-//!   OpenAI's), a key, perhaps another base URL.
+//!   OpenAI's, or Anthropic's when it begins with `claude-`), a key, perhaps another base URL.
 //! - [`Providers`] turns it into a [`Provider`](router_core::Provider), with everything prepared that does not change from
 //!   call to call. All of them share one pool of connections.
 //! - [`Providers::identify`] tells who is meant by a model string, without any client: for checking a configuration.
