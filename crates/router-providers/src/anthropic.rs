@@ -31,7 +31,7 @@ impl Protocol for Anthropic {
         request::encode(target, request, mode)
     }
 
-    fn decode(&self, reply: WireReply) -> Result<Reply, ProviderError> {
+    fn decode(&self, _target: &Target, reply: WireReply) -> Result<Reply, ProviderError> {
         reply::decode(&reply)
     }
 
@@ -39,7 +39,7 @@ impl Protocol for Anthropic {
         errors::decode(reply)
     }
 
-    fn stream_decoder(&self, headers: &HeaderMap) -> Box<dyn StreamDecoder> {
+    fn stream_decoder(&self, _target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         Box::new(stream::Decoder::new(canonical::created(headers)))
     }
 }

@@ -2,8 +2,8 @@
 
 use reqwest::Url;
 
-/// Joins a base with the format's version and path, each with a leading slash. A base that already ends with the version, or
-/// with the whole path, does not get it twice; whatever else the base's path holds is kept.
+/// Joins a base with the format's version and path, each with a leading slash, the path perhaps with a query. A base that
+/// already ends with the version, or with the whole path, does not get it twice; whatever else the base's path holds is kept.
 pub(crate) fn join(base: &str, version: &str, path: &str) -> Result<Url, &'static str> {
     let mut url = Url::parse(base.trim()).map_err(|_| "it is not a URL")?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -18,6 +18,10 @@ pub(crate) fn join(base: &str, version: &str, path: &str) -> Result<Url, &'stati
     if url.fragment().is_some() {
         return Err("it has a fragment (`#…`)");
     }
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
     let mut full = url.path().trim_end_matches('/').to_owned();
     if !full.ends_with(path) {
         if !full.ends_with(version) {
@@ -26,6 +30,7 @@ pub(crate) fn join(base: &str, version: &str, path: &str) -> Result<Url, &'stati
         full.push_str(path);
     }
     url.set_path(&full);
+    url.set_query(query);
     Ok(url)
 }
 
@@ -51,6 +56,9 @@ mod tests {
         check("https://host/v1", "/v1", "/messages", "https://host/v1/messages");
         check("https://host/proxy/", "/v1", "/messages", "https://host/proxy/v1/messages");
         check("https://host/v1/messages", "/v1", "/messages", "https://host/v1/messages");
+        check("https://h/v1", "/v1", "/m:stream?alt=sse", "https://h/v1/m:stream?alt=sse");
+        check("https://h/v1/m:stream", "/v1", "/m:stream?alt=sse", "https://h/v1/m:stream?alt=sse");
+        check("https://h", "", "/model/a%3A0", "https://h/model/a%3A0");
         check("https://host/api%2Fx/v1", "/v1", "/messages", "https://host/api%2Fx/v1/messages");
     }
 

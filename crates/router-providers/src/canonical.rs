@@ -14,14 +14,14 @@ pub(crate) fn created(headers: &HeaderMap) -> u64 {
         .map_or(0, |age| age.as_secs())
 }
 
-/// A `chat.completion` with one choice.
+/// A `chat.completion`.
 #[derive(Serialize)]
-pub(crate) struct Completion<'a, M> {
+pub(crate) struct Completion<'a, C> {
     pub(crate) id: &'a str,
     pub(crate) object: &'static str,
     pub(crate) created: u64,
     pub(crate) model: &'a str,
-    pub(crate) choices: [Choice<'a, M>; 1],
+    pub(crate) choices: Vec<C>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<UsageObject>,
 }
@@ -87,19 +87,32 @@ impl ChunkWriter {
 
     /// Returns a chunk whose delta is these pieces of JSON, put together.
     pub(crate) fn delta(&self, kind: ChunkKind, delta: &[&str]) -> Chunk {
-        let length = self.head.len() + 64 + delta.iter().map(|piece| piece.len()).sum::<usize>();
+        self.choice_delta(0, kind, delta, "")
+    }
+
+    /// Returns such a chunk for one of several choices; `rest` is what stands beside its delta, each member with a comma before it.
+    pub(crate) fn choice_delta(&self, index: usize, kind: ChunkKind, delta: &[&str], rest: &str) -> Chunk {
+        let length = self.head.len() + 80 + rest.len() + delta.iter().map(|piece| piece.len()).sum::<usize>();
         let mut data = String::with_capacity(length);
         data.push_str(&self.head);
-        data.push_str(r#","choices":[{"index":0,"delta":"#);
+        data.push_str(r#","choices":[{"index":"#);
+        data.push_str(&index.to_string());
+        data.push_str(r#","delta":"#);
         data.extend(delta.iter().copied());
+        data.push_str(rest);
         data.push_str(r#","finish_reason":null}]}"#);
         Chunk { data: data.into(), kind, usage: None }
     }
 
     /// Returns the chunk that ends the answer.
     pub(crate) fn finish(&self, reason: &str, native: Option<&str>) -> Chunk {
+        self.choice_finish(0, reason, native)
+    }
+
+    /// Returns the chunk that ends one of several choices.
+    pub(crate) fn choice_finish(&self, index: usize, reason: &str, native: Option<&str>) -> Chunk {
         let choice = serde_json::json!([
-            {"index": 0, "delta": {}, "finish_reason": reason, "native_finish_reason": native}
+            {"index": index, "delta": {}, "finish_reason": reason, "native_finish_reason": native}
         ]);
         Chunk { data: self.with(&choice.to_string(), ""), kind: ChunkKind::Finish, usage: None }
     }

@@ -44,6 +44,7 @@ mod anthropic;
 mod openai;
 
 mod base_url;
+mod call_id;
 mod canonical;
 mod error_body;
 mod raw_json;

@@ -28,7 +28,7 @@ impl Protocol for OpenAi {
         Ok(request::encode(target, request, mode))
     }
 
-    fn decode(&self, reply: WireReply) -> Result<Reply, ProviderError> {
+    fn decode(&self, _target: &Target, reply: WireReply) -> Result<Reply, ProviderError> {
         reply::decode(reply)
     }
 
@@ -36,7 +36,7 @@ impl Protocol for OpenAi {
         errors::decode(reply)
     }
 
-    fn stream_decoder(&self, _headers: &HeaderMap) -> Box<dyn StreamDecoder> {
+    fn stream_decoder(&self, _target: &Target, _headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         Box::new(stream::Decoder::new())
     }
 }

@@ -9,8 +9,13 @@ use router_core::{ChatRequest, Chunk, ProviderError, Reply};
 
 /// One wire format, without any I/O: bytes in, bytes out. Vendors that speak the same format share it and differ in data.
 pub(crate) trait Protocol: fmt::Debug + Send + Sync {
-    /// Returns the path to call, to be added to the base URL.
+    /// Returns the path to call, to be added to the base URL, with its query where there is one.
     fn path(&self, model: &str, mode: Mode) -> String;
+
+    /// Returns the format in which this model is asked, where a provider has several.
+    fn for_model(&self, _model: &str) -> Option<&'static dyn Protocol> {
+        None
+    }
 
     /// Returns the headers of the format itself, besides the credential and the content type.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
@@ -21,13 +26,13 @@ pub(crate) trait Protocol: fmt::Debug + Send + Sync {
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError>;
 
     /// Reads a reply that came with a status of success, which may still hold an error.
-    fn decode(&self, reply: WireReply) -> Result<Reply, ProviderError>;
+    fn decode(&self, target: &Target, reply: WireReply) -> Result<Reply, ProviderError>;
 
     /// Reads a reply that came with any other status.
     fn decode_error(&self, reply: &WireReply) -> ProviderError;
 
     /// Starts reading a stream, whose reply came with these headers.
-    fn stream_decoder(&self, headers: &HeaderMap) -> Box<dyn StreamDecoder>;
+    fn stream_decoder(&self, target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder>;
 }
 
 /// Reads one stream from its bytes, wherever the network cut them.
@@ -56,7 +61,7 @@ pub(crate) enum Mode {
 }
 
 /// The model to ask for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// The model as the provider names it.
     pub(crate) model: String,

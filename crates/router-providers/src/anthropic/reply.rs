@@ -95,7 +95,7 @@ pub(super) fn decode(reply: &WireReply) -> Result<Reply, ProviderError> {
         object: "chat.completion",
         created: canonical::created(&reply.headers),
         model: model.as_deref().unwrap_or_default(),
-        choices: [Choice {
+        choices: vec![Choice {
             index: 0,
             message: answer,
             finish_reason: finish_reason(native.unwrap_or("end_turn")),

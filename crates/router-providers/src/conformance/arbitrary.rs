@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use router_core::{ChatRequest, ProviderErrorKind};
 use serde_json::Value;
 
-use super::exchange::replay;
+use super::exchange::{replay, target};
 use crate::anthropic::Anthropic;
 use crate::openai::OpenAi;
 use crate::protocol::{Mode, Protocol, Target, WireReply};
@@ -128,7 +128,7 @@ proptest! {
     fn any_reply_is_an_answer_or_a_typed_error(body in any_body()) {
         for protocol in PROTOCOLS {
             let reply = WireReply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.clone().into() };
-            if let Ok(reply) = protocol.decode(reply) {
+            if let Ok(reply) = protocol.decode(&target(), reply) {
                 let answer: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");
                 prop_assert!(answer["choices"].as_array().is_some_and(|choices| !choices.is_empty()));
             }

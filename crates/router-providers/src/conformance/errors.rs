@@ -4,7 +4,7 @@ use http::HeaderMap;
 use router_core::{ProviderError, ProviderErrorKind};
 use serde_json::Value;
 
-use super::exchange::{Exchange, directory, protocol, replay};
+use super::exchange::{Exchange, directory, protocol, replay, target};
 use crate::protocol::WireReply;
 
 /// What a recorded error means, by the kind its recording was filed under.
@@ -45,7 +45,7 @@ fn recorded_errors_are_what_they_mean() {
         } else {
             let reply = exchange.reply();
             let error = if reply.status.is_success() {
-                exchange.protocol.decode(reply).unwrap_err()
+                exchange.protocol.decode(&target(), reply).unwrap_err()
             } else {
                 let error = exchange.protocol.decode_error(&reply);
                 assert_eq!(error.status(), Some(reply.status), "{name}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::anthropic::Anthropic;
 use crate::openai::OpenAi;
-use crate::protocol::{Progress, Protocol, WireReply};
+use crate::protocol::{Progress, Protocol, Target, WireReply};
 
 pub(super) struct Exchange {
     pub(super) name: String,
@@ -106,13 +106,18 @@ pub(super) fn protocol(family: &str) -> &'static dyn Protocol {
     }
 }
 
+/// Returns some model, for formats whose replies do not name theirs.
+pub(super) fn target() -> Target {
+    Target::new("the-model")
+}
+
 /// Decodes a stream that the network cut into these pieces.
 pub(super) fn replay(
     protocol: &dyn Protocol,
     headers: &HeaderMap,
     pieces: impl IntoIterator<Item = Bytes>,
 ) -> (VecDeque<Chunk>, Result<(), ProviderError>) {
-    let mut decoder = protocol.stream_decoder(headers);
+    let mut decoder = protocol.stream_decoder(&target(), headers);
     let mut chunks = VecDeque::new();
     for piece in pieces {
         match decoder.push(piece, &mut chunks) {

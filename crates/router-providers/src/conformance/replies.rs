@@ -3,7 +3,7 @@
 use router_core::Usage;
 use serde_json::{Value, json};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, target};
 
 /// Returns the recorded exchanges that hold a whole, good reply.
 fn good(family: &str) -> Vec<Exchange> {
@@ -19,7 +19,8 @@ fn openai_shaped_replies_pass_through_and_are_understood() {
         let name = &exchange.name;
         let sent = exchange.reply();
         let bytes = sent.body.clone();
-        let reply = exchange.protocol.decode(sent).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let reply =
+            exchange.protocol.decode(&target(), sent).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(reply.body.as_ptr(), bytes.as_ptr(), "{name}: not copied");
         let body = &exchange.response["body"];
         assert_eq!(reply.model.as_deref(), body["model"].as_str(), "{name}");
@@ -32,8 +33,10 @@ fn openai_shaped_replies_pass_through_and_are_understood() {
 fn anthropic_replies_are_translated() {
     for exchange in good("anthropic_messages") {
         let name = &exchange.name;
-        let reply =
-            exchange.protocol.decode(exchange.reply()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let reply = exchange
+            .protocol
+            .decode(&target(), exchange.reply())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let sent = &exchange.response["body"];
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         let choice = &body["choices"][0];

@@ -1,6 +1,8 @@
 //! One endpoint, ready to be called.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,41 +32,57 @@ const MAX_ERROR: usize = 64 << 10;
 /// Speaks one wire format to one endpoint over HTTP. Everything that is the same for each call was made in advance.
 pub(super) struct HttpProvider {
     client: Client,
+    row: &'static Row,
+    api_base: String,
+    binding: Binding,
+    headers: HeaderMap,
+    redactor: Arc<Redactor>,
+}
+
+/// A model, with the format in which and the addresses where it is asked.
+#[derive(Clone)]
+struct Binding {
     protocol: &'static dyn Protocol,
-    provider: &'static str,
     target: Target,
     whole_url: Url,
     stream_url: Url,
-    headers: HeaderMap,
-    redactor: std::sync::Arc<Redactor>,
+}
+
+impl Binding {
+    fn new(row: &Row, api_base: &str, model: &str) -> Result<Self, &'static str> {
+        let protocol = row.protocol.for_model(model).unwrap_or(row.protocol);
+        let url = |mode| base_url::join(api_base, row.version, &protocol.path(model, mode));
+        Ok(Self {
+            protocol,
+            target: Target::new(model),
+            whole_url: url(Mode::Whole)?,
+            stream_url: url(Mode::Stream)?,
+        })
+    }
 }
 
 impl HttpProvider {
     pub(super) fn new(client: Client, endpoint: &Endpoint) -> Result<Self, EndpointError> {
         let (row, model) = registry::find(&endpoint.model, endpoint.custom_llm_provider.as_deref())?;
-        let base = endpoint.api_base.as_deref().unwrap_or(row.api_base);
-        let url = |mode| {
-            base_url::join(base, row.version, &row.protocol.path(model, mode))
-                .map_err(|problem| EndpointError::ApiBase { problem })
-        };
+        let api_base = endpoint.api_base.as_deref().unwrap_or(row.api_base).to_owned();
+        let binding =
+            Binding::new(row, &api_base, model).map_err(|problem| EndpointError::ApiBase { problem })?;
         let mut redactor = Redactor::default();
         for secret in endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value)) {
             redactor.add(secret);
         }
         Ok(Self {
             client,
-            protocol: row.protocol,
-            provider: row.name(),
-            target: Target::new(model),
-            whole_url: url(Mode::Whole)?,
-            stream_url: url(Mode::Stream)?,
+            row,
+            api_base,
+            binding,
             headers: headers(row, endpoint)?,
             redactor: redactor.into(),
         })
     }
 
     /// Sends a request and returns the response once its head is there, if it is a success.
-    async fn send(&self, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
+    async fn send(&self, protocol: &dyn Protocol, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
         *request.body_mut() = Some(body.into());
@@ -83,33 +101,16 @@ impl HttpProvider {
             Ok(Read::Whole(body) | Read::Beginning(body)) => body,
             Err(_) => Bytes::new(),
         };
-        Err(self.decode_error(WireReply { status, headers, body }))
-    }
-
-    fn decode_error(&self, reply: WireReply) -> ProviderError {
-        let error = self.protocol.decode_error(&reply);
-        if !error.message().is_empty() {
-            return error;
-        }
-        let message = if reply.status.is_redirection() {
-            "the provider redirects elsewhere, which is not followed; set `api_base` to its final address"
-        } else {
-            "the provider gave no reason"
-        };
-        let mut explained = ProviderError::new(error.kind(), message).with_status(reply.status);
-        if let Some(span) = error.retry_after() {
-            explained = explained.with_retry_after(span);
-        }
-        explained
+        Err(decode_error(protocol, &WireReply { status, headers, body }))
     }
 
     /// Reads the body of a success to its end and decodes it.
-    async fn read_reply(&self, mut response: Response) -> Result<Reply, ProviderError> {
+    async fn read_reply(&self, binding: &Binding, mut response: Response) -> Result<Reply, ProviderError> {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match body::read(&mut response, MAX_REPLY).await {
             Ok(Read::Whole(body)) => {
                 let headroom = headroom(&headers);
-                let reply = self.protocol.decode(WireReply { status, headers, body })?;
+                let reply = binding.protocol.decode(&binding.target, WireReply { status, headers, body })?;
                 Ok(Reply { headroom, ..reply })
             }
             Ok(Read::Beginning(_)) => {
@@ -119,29 +120,32 @@ impl HttpProvider {
         }
     }
 
-    /// Writes the request. An endpoint whose model is a pattern serves whatever model the request names.
-    fn encode(&self, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
-        if self.target.model.contains('*') {
-            self.protocol.encode(&Target::new(request.model()), request, mode)
-        } else {
-            self.protocol.encode(&self.target, request, mode)
+    /// Returns the binding to the model that a request names, for an endpoint whose model is a pattern; else there is one for all.
+    fn bind(&self, request: &ChatRequest) -> Result<Cow<'_, Binding>, ProviderError> {
+        if !self.binding.target.model.contains('*') {
+            return Ok(Cow::Borrowed(&self.binding));
         }
+        Binding::new(self.row, &self.api_base, request.model()).map(Cow::Owned).map_err(|problem| {
+            ProviderError::new(ProviderErrorKind::InvalidRequest, format!("`api_base` is wrong: {problem}"))
+        })
     }
 
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
-        let body = self.encode(request, Mode::Whole)?;
-        let response = self.send(&self.whole_url, body).await?;
-        self.read_reply(response).await
+        let binding = self.bind(request)?;
+        let body = binding.protocol.encode(&binding.target, request, Mode::Whole)?;
+        let response = self.send(binding.protocol, &binding.whole_url, body).await?;
+        self.read_reply(&binding, response).await
     }
 
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
-        let body = self.encode(request, Mode::Stream)?;
-        let response = self.send(&self.stream_url, body).await?;
+        let binding = self.bind(request)?;
+        let body = binding.protocol.encode(&binding.target, request, Mode::Stream)?;
+        let response = self.send(binding.protocol, &binding.stream_url, body).await?;
         match content(response.headers()) {
             Content::Events => {}
             // An error under status 200, or a host that does not stream and sends everything at once.
             Content::Json => {
-                let reply = self.read_reply(response).await?;
+                let reply = self.read_reply(&binding, response).await?;
                 let chunks = whole_as_stream::chunks(&reply)?;
                 let chunks = Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok)));
                 return Ok(StreamedReply { chunks, headroom: reply.headroom });
@@ -154,7 +158,7 @@ impl HttpProvider {
             }
         }
         let headroom = headroom(response.headers());
-        let decoder = self.protocol.stream_decoder(response.headers());
+        let decoder = binding.protocol.stream_decoder(&binding.target, response.headers());
         let chunks = Box::pin(ReplyStream::new(response, decoder, self.redactor.clone()));
         Ok(StreamedReply { chunks, headroom })
     }
@@ -175,11 +179,28 @@ impl fmt::Debug for HttpProvider {
     /// Shows whom it calls, and of the headers nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpProvider")
-            .field("provider", &self.provider)
-            .field("model", &self.target.model)
-            .field("url", &self.whole_url.as_str())
+            .field("provider", &self.row.name())
+            .field("model", &self.binding.target.model)
+            .field("url", &self.binding.whole_url.as_str())
             .finish_non_exhaustive()
     }
+}
+
+fn decode_error(protocol: &dyn Protocol, reply: &WireReply) -> ProviderError {
+    let error = protocol.decode_error(reply);
+    if !error.message().is_empty() {
+        return error;
+    }
+    let message = if reply.status.is_redirection() {
+        "the provider redirects elsewhere, which is not followed; set `api_base` to its final address"
+    } else {
+        "the provider gave no reason"
+    };
+    let mut explained = ProviderError::new(error.kind(), message).with_status(reply.status);
+    if let Some(span) = error.retry_after() {
+        explained = explained.with_retry_after(span);
+    }
+    explained
 }
 
 /// What the body of a success looks like, by its content type.
@@ -269,7 +290,7 @@ mod tests {
                 .with_header("X-Trace", "t"),
         )
         .unwrap();
-        assert_eq!(openai.whole_url.as_str(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(openai.binding.whole_url.as_str(), "https://api.openai.com/v1/chat/completions");
         assert_eq!(openai.headers["authorization"], "Bearer sk-secret");
         assert!(openai.headers["authorization"].is_sensitive());
         assert_eq!(openai.headers["openai-organization"], "org-1");
@@ -281,13 +302,13 @@ mod tests {
                 .with_header("anthropic-version", "2099-01-01"),
         )
         .unwrap();
-        assert_eq!(claude.whole_url.as_str(), "https://api.anthropic.com/v1/messages");
+        assert_eq!(claude.binding.whole_url.as_str(), "https://api.anthropic.com/v1/messages");
         assert_eq!(claude.headers["x-api-key"], "sk-ant");
         assert!(!claude.headers.contains_key("authorization"));
         assert_eq!(claude.headers["anthropic-version"], "2099-01-01", "a header of the endpoint wins");
 
         let local = prepared(&Endpoint::new("ollama/qwen3").with_api_base("http://localhost:11434")).unwrap();
-        assert_eq!(local.whole_url.as_str(), "http://localhost:11434/v1/chat/completions");
+        assert_eq!(local.binding.whole_url.as_str(), "http://localhost:11434/v1/chat/completions");
         assert!(!local.headers.contains_key("authorization"));
     }
 

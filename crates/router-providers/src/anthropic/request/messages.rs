@@ -16,10 +16,8 @@ use serde_json::value::RawValue;
 
 use super::{invalid, media, part, raw, text_block, unsupported};
 use crate::anthropic::wire::{Block, Role, Turn};
+use crate::call_id::clean_id;
 use crate::raw_json::{self, Fields, Strict, Text};
-
-/// Longer ids are refused.
-const MAX_ID: usize = 64;
 
 /// A conversation in Anthropic's terms.
 #[derive(Debug)]
@@ -267,21 +265,8 @@ fn tool_result<'a>(
     })
 }
 
-/// Returns an id that Anthropic takes. One that it would refuse is rewritten, the same way at the call and at its result; a
-/// fingerprint keeps ids apart that would otherwise become one.
-fn clean_id(id: Cow<'_, str>) -> Cow<'_, str> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if id.len() <= MAX_ID && id.chars().all(is_allowed) {
-        return id;
-    }
-    // FNV-1a, 32 bit.
-    let fingerprint =
-        id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let clean: String = id.chars().take(MAX_ID - 9).map(|c| if is_allowed(c) { c } else { '_' }).collect();
-    format!("{clean}_{fingerprint:08x}").into()
-}
-
-fn is_signed(block: &RawValue) -> bool {
+/// Returns whether a block of reasoning is signed, hence may be given back.
+pub(crate) fn is_signed(block: &RawValue) -> bool {
     #[derive(Deserialize)]
     struct Signed<'a> {
         #[serde(borrow, rename = "type")]
