@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 mod bad_input;
+mod embeddings;
 mod engine;
 mod gateway;
 mod router_settings;

@@ -2,33 +2,34 @@
 
 use std::borrow::Cow;
 
-use router_core::{ChatRequest, Demand, Edit, PoolIndex, RequestError, RequestKind, TagSet};
+use router_core::{Demand, Edit, PoolIndex, RequestError, RequestKind, TagSet};
 use serde::Deserialize;
 
 use crate::error::RouteError;
+use crate::payload::Payload;
 use crate::router::Router;
 
 /// The fields of a request that are meant for the router and not sent on.
 const ROUTER_FIELDS: [&str; 3] = ["fallbacks", "num_retries", "disable_fallbacks"];
 
 /// Returns the request as providers are to see it: the same one, unless it has fields for the router.
-pub(crate) fn without_router_fields(request: &ChatRequest) -> Result<Cow<'_, ChatRequest>, RequestError> {
+pub(crate) fn without_router_fields<P: Payload>(request: &P) -> Result<Cow<'_, P>, RequestError> {
     if ROUTER_FIELDS.iter().all(|name| request.field(name).is_none()) {
         return Ok(Cow::Borrowed(request));
     }
     let edits = ROUTER_FIELDS.map(|name| (name, Edit::Remove));
-    ChatRequest::from_json(request.body_with(&edits)).map(Cow::Owned)
+    request.edited(&edits).map(Cow::Owned)
 }
 
 impl Router {
     /// Returns what a request asks of its deployment.
-    pub(crate) fn demand(&self, request: &ChatRequest, kind: RequestKind) -> Result<Demand, RouteError> {
+    pub(crate) fn demand(&self, request: &impl Payload, kind: RequestKind) -> Result<Demand, RouteError> {
         let base = match kind {
             RequestKind::Whole => Demand::whole(),
             RequestKind::Stream => Demand::stream(),
         };
-        let mut demand =
-            base.with_prompt_tokens(self.parts.token_counter.count(request)).with_tags(self.tags(request));
+        let prompt_tokens = request.prompt_tokens(&*self.parts.token_counter);
+        let mut demand = base.with_prompt_tokens(prompt_tokens).with_tags(self.tags(request));
         let limit = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| request.field(name));
         if let Some(tokens) = limit.and_then(|value| serde_json::from_str::<u64>(value).ok()) {
             demand = demand.with_max_tokens(tokens);
@@ -52,7 +53,7 @@ impl Router {
     }
 
     /// The tags stand where LiteLLM has them, in `metadata.tags`.
-    fn tags(&self, request: &ChatRequest) -> TagSet {
+    fn tags(&self, request: &impl Payload) -> TagSet {
         #[derive(Deserialize)]
         struct Metadata {
             #[serde(default)]

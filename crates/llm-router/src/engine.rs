@@ -6,22 +6,24 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use router_core::{
     Alias, Attempt, AttemptCause, AttemptRecord, ChatRequest, Chunk, ChunkKind, ChunkStream, Demand,
-    DeploymentIndex, Dice, Edit, Event, Headroom, Lesson, PoolIndex, Provider, ProviderError,
-    ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step, StreamedReply, Timestamp,
-    Unfit, Usage,
+    DeploymentIndex, Dice, Edit, EmbeddingReply, EmbeddingRequest, Event, Headroom, Lesson, PoolIndex,
+    Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step,
+    StreamedReply, Timestamp, Unfit, Usage,
 };
 use tracing::Instrument;
 
 use crate::error::RouteError;
+use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::router::{Parts, Router};
 
 /// What is asked of a provider.
 pub(crate) trait Ask {
     const KIND: RequestKind;
+    type Request: Payload;
     type Answer;
 
-    async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Self::Answer, ProviderError>;
+    async fn ask(provider: &dyn Provider, request: &Self::Request) -> Result<Self::Answer, ProviderError>;
 }
 
 /// A whole reply.
@@ -29,10 +31,27 @@ pub(crate) struct Whole;
 
 impl Ask for Whole {
     const KIND: RequestKind = RequestKind::Whole;
+    type Request = ChatRequest;
     type Answer = Reply;
 
     async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Reply, ProviderError> {
         provider.complete(request).await
+    }
+}
+
+/// Vectors.
+pub(crate) struct Embedded;
+
+impl Ask for Embedded {
+    const KIND: RequestKind = RequestKind::Whole;
+    type Request = EmbeddingRequest;
+    type Answer = EmbeddingReply;
+
+    async fn ask(
+        provider: &dyn Provider,
+        request: &EmbeddingRequest,
+    ) -> Result<EmbeddingReply, ProviderError> {
+        provider.embed(request).await
     }
 }
 
@@ -48,6 +67,7 @@ pub(crate) struct Opened {
 
 impl Ask for Streamed {
     const KIND: RequestKind = RequestKind::Stream;
+    type Request = ChatRequest;
     type Answer = Opened;
 
     async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Opened, ProviderError> {
@@ -80,7 +100,7 @@ pub(crate) struct Journey {
 }
 
 impl Router {
-    pub(crate) fn set_out<A: Ask>(&self, request: &ChatRequest) -> Result<Journey, RouteError> {
+    pub(crate) fn set_out<A: Ask>(&self, request: &A::Request) -> Result<Journey, RouteError> {
         let (requested, pool) = self.resolve(request)?;
         let demand = self.demand(request, A::KIND)?;
         Ok(self.start(requested, pool, demand))
@@ -98,13 +118,13 @@ impl Journey {
     /// Drives the route to an answer, or to the error that ends it.
     pub(crate) async fn run<A: Ask>(
         &mut self,
-        request: &ChatRequest,
+        request: &A::Request,
     ) -> Result<(A::Answer, Attempt), RouteError> {
         let span = tracing::debug_span!("router.complete", alias = %self.requested, seed = self.seed);
         self.drive::<A>(request).instrument(span).await
     }
 
-    async fn drive<A: Ask>(&mut self, request: &ChatRequest) -> Result<(A::Answer, Attempt), RouteError> {
+    async fn drive<A: Ask>(&mut self, request: &A::Request) -> Result<(A::Answer, Attempt), RouteError> {
         loop {
             match self.route.next(self.now(), &mut self.dice) {
                 Step::Attempt(attempt) => {
@@ -126,7 +146,7 @@ impl Journey {
     async fn call<A: Ask>(
         &self,
         attempt: &Attempt,
-        request: &ChatRequest,
+        request: &A::Request,
     ) -> Result<A::Answer, ProviderError> {
         let deployment = &self.route.catalog()[attempt.deployment()];
         let Some(provider) = self.parts.providers.get(attempt.deployment().get()) else {
@@ -152,10 +172,11 @@ impl Journey {
         })
     }
 
-    fn filled(&self, attempt: &Attempt, request: &ChatRequest) -> Result<ChatRequest, ProviderError> {
+    fn filled<P: Payload>(&self, attempt: &Attempt, request: &P) -> Result<P, ProviderError> {
         let model = self.route.catalog().model_for(attempt.pool(), attempt.deployment(), request.model());
         let model = serde_json::Value::from(&*model).to_string();
-        ChatRequest::from_json(request.body_with(&[("model", Edit::Set(&model))]))
+        request
+            .edited(&[("model", Edit::Set(&model))])
             .map_err(|error| ProviderError::new(ProviderErrorKind::InvalidRequest, error.to_string()))
     }
 
@@ -177,9 +198,14 @@ impl Journey {
     }
 
     /// Ends a route that was answered whole.
-    pub(crate) fn answered(mut self, attempt: Attempt, reply: &Reply) -> RouteReport {
+    pub(crate) fn answered(
+        mut self,
+        attempt: Attempt,
+        usage: Option<Usage>,
+        headroom: Option<Headroom>,
+    ) -> RouteReport {
         let now = self.now();
-        let lesson = Lesson::default().with_usage(reply.usage).with_headroom(reply.headroom);
+        let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
         let changes = self.route.record(attempt, Ok(lesson), now);
         self.parts.announce(changes);
         self.tell_answered();

@@ -2,7 +2,7 @@
 //! that fails, falls back to another alias when the pool gives up, and keeps failing deployments out of the way.
 //!
 //! # A tour
-//! - [`Router`] is what applications call: [`Router::completion`] and [`Router::stream`].
+//! - [`Router`] is what applications call: [`Router::completion`], [`Router::stream`] and [`Router::embedding`].
 //! - [`Router::from_yaml_file`] reads a LiteLLM-style `config.yaml`; [`Router::builder`] takes the same settings in Rust.
 //! - [`Completion`] and [`CompletionStream`] are the answers, each with a [`RouteReport`]: who answered after which attempts.
 //! - [`RouteError`] is why there was none, with the last real error.
@@ -17,6 +17,7 @@ mod continuation;
 mod demand;
 mod engine;
 mod error;
+mod payload;
 mod report;
 mod router;
 mod stream;
@@ -24,8 +25,9 @@ mod suggest;
 
 pub use router_core::{
     Alias, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit,
-    Event, Finding, KindPolicy, Observer, Obstacle, Provider, ProviderError, ProviderErrorKind, Reply,
-    RequestError, Severity, StateStore, Strategy, TokenCounter, Usage, check, strategies,
+    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, KindPolicy, Observer, Obstacle, Provider,
+    ProviderError, ProviderErrorKind, Reply, RequestError, Severity, StateStore, Strategy, TokenCounter,
+    Usage, check, strategies,
 };
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
@@ -33,5 +35,5 @@ pub use self::clock::SystemClock;
 pub use self::config::{ConfigFile, ConfigFileError, Location, Problem};
 pub use self::error::RouteError;
 pub use self::report::{AttemptError, AttemptReport, RouteReport};
-pub use self::router::{Completion, FromFileError, Router};
+pub use self::router::{Completion, Embedding, FromFileError, Router};
 pub use self::stream::CompletionStream;

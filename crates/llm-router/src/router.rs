@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use router_core::{
-    Alias, ChatRequest, Classifier, Clock, Fleet, HealthChange, HealthListener, Observer, PoolIndex,
-    Provider, Reply, StateStore, TokenCounter,
+    Alias, ChatRequest, Classifier, Clock, EmbeddingReply, EmbeddingRequest, Fleet, HealthChange,
+    HealthListener, Observer, PoolIndex, Provider, Reply, StateStore, TokenCounter,
 };
 
 use crate::builder::{BuildError, RouterBuilder};
 use crate::config::{ConfigFile, ConfigFileError};
 use crate::continuation::Continuer;
 use crate::demand::without_router_fields;
-use crate::engine::{Streamed, Whole};
+use crate::engine::{Embedded, Streamed, Whole};
 use crate::error::RouteError;
+use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::stream::CompletionStream;
 
@@ -56,6 +57,15 @@ pub(crate) struct Parts {
 pub struct Completion {
     /// The reply.
     pub reply: Reply,
+    /// Who answered, after which attempts.
+    pub report: RouteReport,
+}
+
+/// Vectors, and how they came about.
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    /// The vectors.
+    pub reply: EmbeddingReply,
     /// Who answered, after which attempts.
     pub report: RouteReport,
 }
@@ -108,8 +118,23 @@ impl Router {
     pub async fn completion(&self, request: &ChatRequest) -> Result<Completion, RouteError> {
         let mut journey = self.set_out::<Whole>(request)?;
         let (reply, attempt) = journey.run::<Whole>(without_router_fields(request)?.as_ref()).await?;
-        let report = journey.answered(attempt, &reply);
+        let report = journey.answered(attempt, reply.usage, reply.headroom);
         Ok(Completion { reply, report })
+    }
+
+    /// Turns texts into vectors. Deployments are picked, retried and cooled as for completions, from the pool the request names;
+    /// a deployment whose provider has no embeddings is passed over.
+    ///
+    /// # Errors
+    /// [`RouteError`] with the last real error and the trail of attempts.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call under way and leaves nothing behind.
+    pub async fn embedding(&self, request: &EmbeddingRequest) -> Result<Embedding, RouteError> {
+        let mut journey = self.set_out::<Embedded>(request)?;
+        let (reply, attempt) = journey.run::<Embedded>(without_router_fields(request)?.as_ref()).await?;
+        let report = journey.answered(attempt, reply.usage, reply.headroom);
+        Ok(Embedding { reply, report })
     }
 
     /// Answers a request with a stream, whatever its `stream` field says. Returns when the first token is there: until then
@@ -141,12 +166,10 @@ impl Router {
     }
 
     /// Finds the pool of a request: the alias it names, or the one the classifier chooses.
-    pub(crate) fn resolve(&self, request: &ChatRequest) -> Result<(Alias, PoolIndex), RouteError> {
+    pub(crate) fn resolve(&self, request: &impl Payload) -> Result<(Alias, PoolIndex), RouteError> {
         let catalog = self.parts.fleet.catalog();
         let chosen = match &self.parts.classifier {
-            Some((name, classifier)) if name.as_str() == request.model() => {
-                Some(classifier.classify(request).alias)
-            }
+            Some((name, classifier)) if name.as_str() == request.model() => request.classify(&**classifier),
             _ => None,
         };
         let name = chosen.as_ref().map_or(request.model(), Alias::as_str);

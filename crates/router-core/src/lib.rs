@@ -11,7 +11,8 @@
 //! - [`Demand`] is what a request asks for as far as routing goes: its length, its tags, its overrides.
 //! - [`ProviderError`] is what can go wrong. Its two questions, [`remedy`](ProviderError::remedy) and
 //!   [`fault`](ProviderError::fault), are all that decisions are made of.
-//! - [`ChatRequest`], [`Reply`] and [`Chunk`] are the payload: OpenAI's shape, kept as bytes.
+//! - [`ChatRequest`], [`Reply`] and [`Chunk`] are the payload, [`EmbeddingRequest`] and [`EmbeddingReply`] that of embeddings:
+//!   OpenAI's shape, kept as bytes.
 //! - [`Provider`], [`Observer`], [`StateStore`], [`Classifier`], [`TokenCounter`] and [`Clock`] are the ports that other crates implement.
 //!
 //! See [`Route`] for the loop that drives it all.
@@ -23,6 +24,7 @@ mod classifier;
 mod config;
 mod demand;
 mod dice;
+mod embedding;
 mod error;
 mod fleet;
 mod headroom;
@@ -53,6 +55,7 @@ pub use self::config::{
 };
 pub use self::demand::{Demand, RequestKind, TagSet};
 pub use self::dice::Dice;
+pub use self::embedding::{EmbeddingReply, EmbeddingRequest, Encoding};
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
 pub use self::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
 pub use self::headroom::Headroom;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{ChatRequest, ProviderError, Reply, StreamedReply};
+use crate::{
+    ChatRequest, EmbeddingReply, EmbeddingRequest, ProviderError, ProviderErrorKind, Reply, StreamedReply,
+};
 
 /// One deployment's upstream, ready to be called: over HTTP, through an SDK, or from a script in a test.
 ///
@@ -41,4 +43,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Asks for a stream. An error before the stream begins is returned here, not as its first item.
     async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError>;
+
+    /// Asks for the vectors of texts. A provider that has no embeddings leaves this as it is.
+    async fn embed(&self, _request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
+        Err(ProviderError::new(ProviderErrorKind::Unsupported, "this provider has no embeddings"))
+    }
 }

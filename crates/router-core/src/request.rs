@@ -1,16 +1,14 @@
 //! A chat completion request: the caller's own bytes, and where the fields in them lie.
 
 mod builder;
-mod index;
+pub(crate) mod index;
 
 use std::fmt;
-use std::ops::Range;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 pub use self::builder::ChatRequestBuilder;
-use self::index::Field;
+use self::index::Indexed;
 
 /// A request in the canonical shape, which is OpenAI's chat completions.
 ///
@@ -30,8 +28,7 @@ use self::index::Field;
 /// ```
 #[derive(Clone)]
 pub struct ChatRequest {
-    body: Bytes,
-    fields: SmallVec<[Field; 12]>,
+    indexed: Indexed,
     model: Box<str>,
     stream: bool,
     include_usage: bool,
@@ -114,7 +111,26 @@ impl ChatRequest {
     /// # Errors
     /// [`RequestError`] names the place and what was expected there.
     pub fn from_json(body: impl Into<Bytes>) -> Result<Self, RequestError> {
-        index::read(body.into())
+        let indexed = Indexed::read(body.into())?;
+        let model = indexed.model()?;
+        match indexed.field("messages") {
+            None => return Err(RequestError::Missing { field: "messages", expected: "an array" }),
+            Some(value) if !value.starts_with('[') => {
+                return Err(RequestError::Wrong {
+                    field: "messages",
+                    expected: "an array",
+                    found: index::kind_of(value),
+                });
+            }
+            Some(_) => {}
+        }
+        let stream: Option<bool> = indexed
+            .field("stream")
+            .map(|value| index::parse("stream", "a boolean", value))
+            .transpose()?
+            .flatten();
+        let include_usage = indexed.field("stream_options").map_or(Ok(false), asks_for_usage)?;
+        Ok(Self { indexed, model, stream: stream.unwrap_or(false), include_usage })
     }
 
     /// Starts a request to `model`, an alias, to be filled with messages and parameters.
@@ -147,7 +163,7 @@ impl ChatRequest {
 
     /// Returns the body as the caller wrote it.
     pub const fn body(&self) -> &Bytes {
-        &self.body
+        self.indexed.body()
     }
 
     /// Reads a top-level field; `None` when it is not there.
@@ -164,53 +180,27 @@ impl ChatRequest {
 
     /// Returns the JSON text of a top-level field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let field = self.fields.iter().find(|field| self.text(field.name()) == name)?;
-        Some(self.text(field.value()))
+        self.indexed.field(name)
     }
 
     /// Returns the body with some top-level fields changed. Everything else is copied as it stands; one allocation.
     pub fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
-        let grown: usize = edits
-            .iter()
-            .map(|(name, edit)| match edit {
-                Edit::Set(value) => name.len() + value.len() + 4,
-                Edit::Remove => 0,
-            })
-            .sum();
-        let mut out = Vec::with_capacity(self.body.len() + grown);
-        let mut separator: &[u8] = b"{";
-        let mut push = |name: &str, value: &str| {
-            out.extend_from_slice(separator);
-            out.push(b'"');
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            out.extend_from_slice(value.as_bytes());
-            separator = b",";
-        };
-        for field in &self.fields {
-            let name = self.text(field.name());
-            match edits.iter().find(|(edited, _)| *edited == name) {
-                Some((_, Edit::Set(value))) => push(name, value),
-                Some((_, Edit::Remove)) => {}
-                None => push(name, self.text(field.value())),
-            }
-        }
-        for (name, edit) in edits {
-            if let (Edit::Set(value), None) = (edit, self.field(name)) {
-                push(name, value);
-            }
-        }
-        if out.is_empty() {
-            out.push(b'{');
-        }
-        out.push(b'}');
-        out.into()
+        self.indexed.with(edits)
     }
+}
 
-    fn text(&self, range: Range<usize>) -> &str {
-        // The index was made from this body, so neither default is ever taken.
-        self.body.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+fn asks_for_usage(options: &str) -> Result<bool, RequestError> {
+    #[derive(serde::Deserialize)]
+    struct StreamOptions {
+        include_usage: Option<bool>,
     }
+    if !options.starts_with(['{', 'n']) {
+        let found = index::kind_of(options);
+        return Err(RequestError::Wrong { field: "stream_options", expected: "an object", found });
+    }
+    let expected = "an object whose `include_usage` is a boolean";
+    let options: Option<StreamOptions> = index::parse("stream_options", expected, options)?;
+    Ok(options.is_some_and(|options| options.include_usage == Some(true)))
 }
 
 impl fmt::Debug for ChatRequest {
@@ -219,7 +209,7 @@ impl fmt::Debug for ChatRequest {
         f.debug_struct("ChatRequest")
             .field("model", &self.model)
             .field("stream", &self.stream)
-            .field("bytes", &self.body.len())
+            .field("bytes", &self.body().len())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ChatRequest;
+use crate::{ChatRequest, EmbeddingRequest};
 
 /// Estimates how many tokens a prompt has, before any provider has counted them.
 ///
@@ -10,6 +10,12 @@ use crate::ChatRequest;
 pub trait TokenCounter: fmt::Debug + Send + Sync {
     /// Returns the estimated tokens of everything the model will read: messages and tools.
     fn count(&self, request: &ChatRequest) -> u64;
+
+    /// Returns the estimated tokens of all texts to embed. By default four bytes make a token.
+    fn count_embedding(&self, request: &EmbeddingRequest) -> u64 {
+        let tokens = request.field("input").map_or(0, estimate);
+        u64::try_from(tokens).unwrap_or(u64::MAX)
+    }
 }
 
 /// Four bytes of JSON make a token: the rule of thumb OpenAI gives for English text, which counts the JSON around it as a margin. A

@@ -1,6 +1,7 @@
 //! The HTTP interface: one module per endpoint.
 
 mod chat;
+mod embeddings;
 mod errors;
 mod health;
 mod models;
@@ -44,6 +45,8 @@ pub fn app(app: App) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/chat/completions", post(chat::completions))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list))
         .route("/models", get(models::list))
         .route("/health/liveliness", get(health::live))

@@ -1,4 +1,4 @@
-//! One completion request, from its bytes to the reply.
+//! One request, from its bytes to the reply.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -11,9 +11,10 @@ use crate::{
     behaviour::Behaviour,
     body::{Hangup, Page, ReplyBody},
     dice,
+    embedding::EmbeddingAsk,
     fault::Fault,
     upstream::{Turn, Watch},
-    wire::{CONTEXT_WINDOW, Refusal, Wire},
+    wire::{CONTEXT_WINDOW, OpenAi, Refusal, Wire},
 };
 
 /// The content type of most replies.
@@ -25,55 +26,39 @@ type Reply = Result<Response<ReplyBody>, Hangup>;
 
 /// Answers a completion request as its turn says. Dropped when the client leaves, which the watch notices.
 pub(crate) async fn exchange(wire: &'static dyn Wire, turn: Turn, headers: &HeaderMap, body: &[u8]) -> Reply {
-    let Turn { behaviour, fault, seed, mut watch } = turn;
+    let Turn { behaviour, fault, seed, watch } = turn;
     pause(behaviour.latency_ms).await;
     let mut head = Head::new(wire, &behaviour, seed);
-    let ask = match admit(wire, &behaviour, headers, body) {
+    let ask = match admit(&behaviour, headers).and_then(|()| Ask::parse(wire, body)) {
         Ok(ask) => ask,
         Err(refusal) => return Ok(head.refuse(&refusal, watch)),
     };
-    let refusal = match fault {
-        Some(Fault::Hang) => return pending().await,
-        Some(Fault::Reset) => {
-            watch.finish();
-            return Err(Hangup);
-        }
-        Some(Fault::Raw { code, content_type, body }) => {
-            return Ok(head.whole(code, &content_type, body, watch));
-        }
-        Some(Fault::EmptyBody) => {
-            let content_type = if ask.stream { EVENT_STREAM } else { JSON };
-            return Ok(head.whole(200, content_type, "", watch));
-        }
-        Some(Fault::MalformedBody) => return Ok(head.whole(200, JSON, BROKEN_JSON, watch)),
-        Some(Fault::Status { code, retry_after, message }) => {
-            head.retry_after = retry_after;
-            Refusal::Status { code, message }
-        }
-        Some(Fault::ContextWindow) => {
-            let prompt_tokens = ask.prompt_chars.div_ceil(4).max(CONTEXT_WINDOW + 1);
-            Refusal::ContextWindow { prompt_tokens }
-        }
-        Some(Fault::ContentFilter) => Refusal::ContentFilter,
-        Some(Fault::InsufficientQuota) => Refusal::InsufficientQuota,
-        fault @ (None
-        | Some(
-            Fault::Cut { .. }
-            | Fault::Stall { .. }
-            | Fault::MalformedChunk { .. }
-            | Fault::NoEndMarker { .. }
-            | Fault::ErrorInStream { .. },
-        )) => {
-            let stream = ask.stream;
-            let answer = Answer::new(ask, &behaviour, watch.upstream().name(), seed);
-            return Ok(if stream {
-                head.stream(answer, fault, watch)
-            } else {
-                head.plain(&answer, fault, watch)
-            });
-        }
+    let (fault, watch) = match head.strike(fault, ask.prompt_chars, ask.stream, watch).await {
+        Ok(spared) => spared,
+        Err(reply) => return reply,
     };
-    Ok(head.refuse(&refusal, watch))
+    let stream = ask.stream;
+    let answer = Answer::new(ask, &behaviour, watch.upstream().name(), seed);
+    Ok(if stream {
+        head.stream(answer, fault, watch)
+    } else {
+        head.plain(wire.reply(&answer).into(), fault, watch)
+    })
+}
+
+/// Answers a request for embeddings as its turn says.
+pub(crate) async fn embed(turn: Turn, headers: &HeaderMap, body: &[u8]) -> Reply {
+    let Turn { behaviour, fault, seed, watch } = turn;
+    pause(behaviour.latency_ms).await;
+    let mut head = Head::new(&OpenAi, &behaviour, seed);
+    let ask = match admit(&behaviour, headers).and_then(|()| EmbeddingAsk::parse(body)) {
+        Ok(ask) => ask,
+        Err(refusal) => return Ok(head.refuse(&refusal, watch)),
+    };
+    match head.strike(fault, ask.chars(), false, watch).await {
+        Ok((fault, watch)) => Ok(head.plain(ask.reply().into(), fault, watch)),
+        Err(reply) => reply,
+    }
 }
 
 /// Refuses a body of more bytes than are taken, which is thus unread and not recorded.
@@ -89,8 +74,8 @@ async fn pause(ms: u64) {
     }
 }
 
-/// Checks the key and the body.
-fn admit(wire: &dyn Wire, behaviour: &Behaviour, headers: &HeaderMap, body: &[u8]) -> Result<Ask, Refusal> {
+/// Checks the key.
+fn admit(behaviour: &Behaviour, headers: &HeaderMap) -> Result<(), Refusal> {
     if let Some(key) = &behaviour.require_key {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
@@ -98,7 +83,7 @@ fn admit(wire: &dyn Wire, behaviour: &Behaviour, headers: &HeaderMap, body: &[u8
             return Err(Refusal::status(401));
         }
     }
-    Ask::parse(wire, body)
+    Ok(())
 }
 
 /// What all replies to one request share.
@@ -120,8 +105,50 @@ impl<'a> Head<'a> {
         self.whole(status, JSON, body, watch)
     }
 
-    fn plain(&self, answer: &Answer, fault: Option<Fault>, watch: Watch) -> Response<ReplyBody> {
-        let full = Bytes::from(self.wire.reply(answer));
+    /// Strikes where a fault does so before the answer. Where it does not, gives back what only strikes within the answer.
+    async fn strike(
+        &mut self,
+        fault: Option<Fault>,
+        prompt_chars: u64,
+        stream: bool,
+        mut watch: Watch,
+    ) -> Result<(Option<Fault>, Watch), Reply> {
+        let refusal = match fault {
+            Some(Fault::Hang) => return pending().await,
+            Some(Fault::Reset) => {
+                watch.finish();
+                return Err(Err(Hangup));
+            }
+            Some(Fault::Raw { code, content_type, body }) => {
+                return Err(Ok(self.whole(code, &content_type, body, watch)));
+            }
+            Some(Fault::EmptyBody) => {
+                let content_type = if stream { EVENT_STREAM } else { JSON };
+                return Err(Ok(self.whole(200, content_type, "", watch)));
+            }
+            Some(Fault::MalformedBody) => return Err(Ok(self.whole(200, JSON, BROKEN_JSON, watch))),
+            Some(Fault::Status { code, retry_after, message }) => {
+                self.retry_after = retry_after;
+                Refusal::Status { code, message }
+            }
+            Some(Fault::ContextWindow) => {
+                Refusal::ContextWindow { prompt_tokens: prompt_chars.div_ceil(4).max(CONTEXT_WINDOW + 1) }
+            }
+            Some(Fault::ContentFilter) => Refusal::ContentFilter,
+            Some(Fault::InsufficientQuota) => Refusal::InsufficientQuota,
+            fault @ (None
+            | Some(
+                Fault::Cut { .. }
+                | Fault::Stall { .. }
+                | Fault::MalformedChunk { .. }
+                | Fault::NoEndMarker { .. }
+                | Fault::ErrorInStream { .. },
+            )) => return Ok((fault, watch)),
+        };
+        Err(Ok(self.refuse(&refusal, watch)))
+    }
+
+    fn plain(&self, full: Bytes, fault: Option<Fault>, watch: Watch) -> Response<ReplyBody> {
         let length = full.len() as u64;
         let half = full.len() / 2;
         let body = match fault {

@@ -3,7 +3,7 @@
 //!
 //! - [`MockServer`] binds a port and serves until it is dropped.
 //! - [`Upstream`] is one of the many named upstreams behind that port. The path `/{name}/v1/chat/completions` or
-//!   `/{name}/v1/messages` chooses it; a path without a name means the upstream `default`. It counts and records what it
+//!   `/{name}/v1/messages` chooses it, `/{name}/v1/embeddings` too; a path without a name means the upstream `default`. It counts and records what it
 //!   received, and notices clients that leave early.
 //! - [`Behaviour`] says how an upstream answers: how fast, with which text, usage and headers. It is standing
 //!   ([`Upstream::set`]) or used once, in order ([`Upstream::enqueue`]).
@@ -42,6 +42,7 @@ mod ask;
 mod body;
 mod control;
 mod dice;
+mod embedding;
 mod exchange;
 mod wire;
 

@@ -25,7 +25,7 @@ use tokio::{
 use crate::{
     body::{Hangup, ReplyBody},
     control::control,
-    exchange::{JSON, exchange, refuse_too_large},
+    exchange::{JSON, embed, exchange, refuse_too_large},
     upstream::{Upstream, Upstreams},
     wire::{Anthropic, OpenAi, Wire},
 };
@@ -113,6 +113,7 @@ async fn converse(stream: TcpStream, upstreams: Arc<Upstreams>) {
 /// What a path asks for.
 enum Endpoint<'a> {
     Complete { wire: &'static dyn Wire, upstream: &'a str },
+    Embed { upstream: &'a str },
     Models,
     Control(&'a str),
     Unknown,
@@ -140,6 +141,9 @@ impl<'a> Endpoint<'a> {
         if let Some(upstream) = upstream(&["/v1/chat/completions", "/chat/completions"]) {
             return Self::Complete { wire: &OpenAi, upstream };
         }
+        if let Some(upstream) = upstream(&["/v1/embeddings", "/embeddings"]) {
+            return Self::Embed { upstream };
+        }
         if let Some(upstream) = upstream(&["/v1/messages"]) {
             return Self::Complete { wire: &Anthropic, upstream };
         }
@@ -160,6 +164,15 @@ async fn answer(upstreams: &Upstreams, request: Request<Incoming>) -> Result<Res
                     exchange(wire, turn, &parts.headers, &body).await
                 }
                 None => Ok(refuse_too_large(wire, upstream.receive(path, &parts.headers, &Bytes::new()))),
+            }
+        }
+        Endpoint::Embed { upstream } => {
+            let upstream = upstreams.get(upstream);
+            match read(body).await? {
+                Some(body) => {
+                    embed(upstream.receive(path, &parts.headers, &body), &parts.headers, &body).await
+                }
+                None => Ok(refuse_too_large(&OpenAi, upstream.receive(path, &parts.headers, &Bytes::new()))),
             }
         }
         Endpoint::Models => Ok(json_reply(200, wire_of(&parts.headers).models())),

@@ -19,7 +19,7 @@ use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};
 pub(crate) struct Anthropic;
 
 impl Protocol for Anthropic {
-    fn path(&self, _model: &str, _mode: Mode) -> String {
+    fn path(&self, _target: &Target, _mode: Mode) -> String {
         "/messages".to_owned()
     }
 

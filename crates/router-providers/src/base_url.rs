@@ -60,6 +60,8 @@ mod tests {
         check("https://h/v1/m:stream", "/v1", "/m:stream?alt=sse", "https://h/v1/m:stream?alt=sse");
         check("https://h", "", "/model/a%3A0", "https://h/model/a%3A0");
         check("https://host/api%2Fx/v1", "/v1", "/messages", "https://host/api%2Fx/v1/messages");
+        check("https://host/", "", "/chat?version=1", "https://host/chat?version=1");
+        check("https://host/chat", "", "/chat?version=1", "https://host/chat?version=1");
     }
 
     #[test]

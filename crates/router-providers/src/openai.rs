@@ -3,6 +3,7 @@
 //! It is the canonical format, so almost nothing is translated: requests get their model and stream settings spliced in,
 //! replies and chunks pass through as they came, and are only looked at.
 
+mod embeddings;
 mod errors;
 mod reply;
 mod request;
@@ -13,14 +14,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
-use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};
+use crate::protocol::{Embeddings, Mode, Protocol, StreamDecoder, Target, WireReply};
 
 /// The format of `POST /chat/completions`.
 #[derive(Debug)]
 pub(crate) struct OpenAi;
 
 impl Protocol for OpenAi {
-    fn path(&self, _model: &str, _mode: Mode) -> String {
+    fn path(&self, _target: &Target, _mode: Mode) -> String {
         "/chat/completions".to_owned()
     }
 
@@ -38,5 +39,9 @@ impl Protocol for OpenAi {
 
     fn stream_decoder(&self, _target: &Target, _headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         Box::new(stream::Decoder::new())
+    }
+
+    fn embeddings(&self) -> Option<&'static dyn Embeddings> {
+        Some(&embeddings::OpenAiEmbeddings)
     }
 }

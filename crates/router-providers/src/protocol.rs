@@ -5,12 +5,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use router_core::{ChatRequest, Chunk, ProviderError, Reply};
+use router_core::{ChatRequest, Chunk, EmbeddingReply, EmbeddingRequest, ProviderError, Reply};
 
 /// One wire format, without any I/O: bytes in, bytes out. Vendors that speak the same format share it and differ in data.
 pub(crate) trait Protocol: fmt::Debug + Send + Sync {
     /// Returns the path to call, to be added to the base URL, with its query where there is one.
-    fn path(&self, model: &str, mode: Mode) -> String;
+    fn path(&self, target: &Target, mode: Mode) -> String;
 
     /// Returns the format in which this model is asked, where a provider has several.
     fn for_model(&self, _model: &str) -> Option<&'static dyn Protocol> {
@@ -33,6 +33,28 @@ pub(crate) trait Protocol: fmt::Debug + Send + Sync {
 
     /// Starts reading a stream, whose reply came with these headers.
     fn stream_decoder(&self, target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder>;
+
+    /// Returns how the format asks for embeddings; `None` when it has none.
+    fn embeddings(&self) -> Option<&'static dyn Embeddings> {
+        None
+    }
+}
+
+/// The part of a wire format that is about embeddings. Its errors look like those of the rest.
+pub(crate) trait Embeddings: fmt::Debug + Send + Sync {
+    /// Returns the path to call, to be added to the base URL, with its query where there is one.
+    fn path(&self, target: &Target) -> String;
+
+    /// Writes the body of a request. An error here means that nothing was sent.
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError>;
+
+    /// Reads the reply to this request, which came with a status of success but may still hold an error.
+    fn decode(
+        &self,
+        target: &Target,
+        request: &EmbeddingRequest,
+        reply: WireReply,
+    ) -> Result<EmbeddingReply, ProviderError>;
 }
 
 /// Reads one stream from its bytes, wherever the network cut them.

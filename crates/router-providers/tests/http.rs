@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use router_core::{ChatRequest, Chunk, ChunkKind, Provider, ProviderError, ProviderErrorKind};
+use router_core::{
+    ChatRequest, Chunk, ChunkKind, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind,
+};
 use router_mock::{Behaviour, Fault, MockServer, Upstream, Usage};
 use router_providers::{Endpoint, EndpointError, Providers};
 use serde_json::Value;
@@ -254,6 +256,44 @@ async fn what_a_format_cannot_express_is_never_sent() {
     let error = anthropic(&upstream).complete(&request).await.unwrap_err();
     assert_eq!(error.kind(), ProviderErrorKind::Unsupported);
     assert_eq!(error.message(), "`n` is not supported by Anthropic");
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[tokio::test]
+async fn embeddings_come_back_as_they_were_sent() {
+    let (_server, upstream) = mock().await;
+    let request = EmbeddingRequest::of("alias", ["a", "b"]).unwrap().with("dimensions", 3).unwrap();
+    for base in [upstream.openai_base(), format!("{}/chat/completions", upstream.openai_base())] {
+        let reply = openai(&base).embed(&request).await.unwrap();
+        let vectors = reply.vectors().unwrap();
+        assert_eq!(vectors.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+        assert_eq!(reply.model.as_deref(), Some("gpt-4o"));
+        assert_eq!(reply.usage.unwrap().prompt, 1);
+        let sent = upstream.requests().pop().unwrap();
+        assert_eq!(sent.path, "/primary/v1/embeddings");
+        let expected = serde_json::json!({"model": "gpt-4o", "input": ["a", "b"], "dimensions": 3});
+        assert_eq!(sent.json().unwrap(), expected);
+    }
+    let in_base64 = request.with("encoding_format", "base64").unwrap();
+    let reply = openai(&upstream.openai_base()).embed(&in_base64).await.unwrap();
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert!(body["data"][1]["embedding"].is_string());
+
+    upstream.set(Fault::rate_limited("3"));
+    let error = openai(&upstream.openai_base()).embed(&request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ProviderErrorKind::RateLimited, Some(Duration::from_secs(3)))
+    );
+}
+
+#[tokio::test]
+async fn a_provider_without_embeddings_says_so_and_is_not_called() {
+    let (_server, upstream) = mock().await;
+    let request = EmbeddingRequest::of("alias", ["a"]).unwrap();
+    let error = anthropic(&upstream).embed(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ProviderErrorKind::Unsupported);
+    assert_eq!(error.message(), "provider `anthropic` has no embeddings");
     assert_eq!(upstream.calls(), 0);
 }
 

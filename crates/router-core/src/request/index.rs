@@ -1,8 +1,7 @@
-//! One pass over a request body: where each top-level field lies, and the few values that routing needs.
+//! One pass over a request body: where each top-level field lies.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,104 +9,130 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::{ChatRequest, RequestError};
+use super::{Edit, RequestError};
 
 /// More top-level fields than this no caller needs; looking for duplicates stays cheap below it.
 const MAX_FIELDS: usize = 256;
 
+/// A request body as it came, and where the fields of the JSON object in it lie.
+#[derive(Clone)]
+pub(crate) struct Indexed {
+    body: Bytes,
+    fields: SmallVec<[Field; 12]>,
+}
+
 /// Where the name and the value of a top-level field lie in the body.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Field {
+struct Field {
     name: (u32, u32),
     value: (u32, u32),
 }
 
-impl Field {
-    pub(super) fn name(&self) -> Range<usize> {
-        self.name.0 as usize..self.name.1 as usize
-    }
-
-    pub(super) fn value(&self) -> Range<usize> {
-        self.value.0 as usize..self.value.1 as usize
-    }
-}
-
-pub(super) fn read(body: Bytes) -> Result<ChatRequest, RequestError> {
-    if u32::try_from(body.len()).is_err() {
-        return Err(RequestError::TooLarge { what: "its length in bytes", limit: u32::MAX as usize });
-    }
-    let object: Object<'_> = match serde_json::from_slice(&body) {
-        Ok(object) => object,
-        Err(error) => return Err(not_an_object(&body, &error)),
-    };
-    if object.fields.iter().any(|(name, _)| matches!(name, Cow::Owned(_))) {
-        // A name was written with escapes. Nobody does that by hand; write the names plainly once and index that.
-        return read(object.rewritten()?);
-    }
-    if object.fields.len() > MAX_FIELDS {
-        return Err(RequestError::TooLarge { what: "its number of top-level fields", limit: MAX_FIELDS });
-    }
-    for (n, (name, _)) in object.fields.iter().enumerate() {
-        if object.fields.iter().skip(n + 1).any(|(other, _)| other == name) {
-            return Err(RequestError::Duplicate { field: name.clone().into_owned() });
+impl Indexed {
+    /// Reads a body, which has to be a JSON object without duplicate fields.
+    pub(crate) fn read(body: Bytes) -> Result<Self, RequestError> {
+        if u32::try_from(body.len()).is_err() {
+            return Err(RequestError::TooLarge { what: "its length in bytes", limit: u32::MAX as usize });
         }
+        let object: Object<'_> = match serde_json::from_slice(&body) {
+            Ok(object) => object,
+            Err(error) => return Err(not_an_object(&body, &error)),
+        };
+        if object.fields.iter().any(|(name, _)| matches!(name, Cow::Owned(_))) {
+            // A name was written with escapes. Nobody does that by hand; write the names plainly once and index that.
+            return Self::read(object.rewritten()?);
+        }
+        if object.fields.len() > MAX_FIELDS {
+            return Err(RequestError::TooLarge { what: "its number of top-level fields", limit: MAX_FIELDS });
+        }
+        for (n, (name, _)) in object.fields.iter().enumerate() {
+            if object.fields.iter().skip(n + 1).any(|(other, _)| other == name) {
+                return Err(RequestError::Duplicate { field: name.clone().into_owned() });
+            }
+        }
+        let fields = object
+            .fields
+            .iter()
+            .map(|(name, value)| Field { name: span(&body, name), value: span(&body, value.get()) })
+            .collect();
+        drop(object);
+        Ok(Self { body, fields })
     }
 
-    let model: String = match object.get("model") {
-        None => {
+    /// Returns the body.
+    pub(crate) const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Returns the JSON text of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|field| self.text(field.name) == name)?;
+        Some(self.text(field.value))
+    }
+
+    /// Reads the model, which every request names.
+    pub(crate) fn model(&self) -> Result<Box<str>, RequestError> {
+        let Some(value) = self.field("model") else {
             return Err(RequestError::Missing { field: "model", expected: "a string" });
-        }
-        Some(value) => parse("model", "a string", value)?,
-    };
-    if model.trim().is_empty() {
-        return Err(RequestError::Wrong {
-            field: "model",
-            expected: "the name of a model",
-            found: "a blank string",
-        });
-    }
-    match object.get("messages") {
-        None => {
-            return Err(RequestError::Missing { field: "messages", expected: "an array" });
-        }
-        Some(value) if !value.starts_with('[') => {
+        };
+        let model: Box<str> = parse("model", "a string", value)?;
+        if model.trim().is_empty() {
             return Err(RequestError::Wrong {
-                field: "messages",
-                expected: "an array",
-                found: kind_of(value),
+                field: "model",
+                expected: "the name of a model",
+                found: "a blank string",
             });
         }
-        Some(_) => {}
+        Ok(model)
     }
-    let stream: Option<bool> =
-        object.get("stream").map(|value| parse("stream", "a boolean", value)).transpose()?.flatten();
-    let options: Option<StreamOptions> =
-        object.get("stream_options").map(stream_options).transpose()?.flatten();
-    let fields = object
-        .fields
-        .iter()
-        .map(|(name, value)| Field { name: span(&body, name), value: span(&body, value.get()) })
-        .collect();
-    drop(object);
-    let include_usage = options.is_some_and(|options| options.include_usage == Some(true));
-    let (model, stream) = (model.into_boxed_str(), stream.unwrap_or(false));
-    Ok(ChatRequest { fields, model, stream, include_usage, body })
-}
 
-#[derive(Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
-}
+    /// Returns the body with some fields changed. Everything else is copied as it stands; one allocation.
+    pub(crate) fn with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
+        let grown: usize = edits
+            .iter()
+            .map(|(name, edit)| match edit {
+                Edit::Set(value) => name.len() + value.len() + 4,
+                Edit::Remove => 0,
+            })
+            .sum();
+        let mut out = Vec::with_capacity(self.body.len() + grown);
+        let mut separator: &[u8] = b"{";
+        let mut push = |name: &str, value: &str| {
+            out.extend_from_slice(separator);
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(value.as_bytes());
+            separator = b",";
+        };
+        for field in &self.fields {
+            let name = self.text(field.name);
+            match edits.iter().find(|(edited, _)| *edited == name) {
+                Some((_, Edit::Set(value))) => push(name, value),
+                Some((_, Edit::Remove)) => {}
+                None => push(name, self.text(field.value)),
+            }
+        }
+        for (name, edit) in edits {
+            if let (Edit::Set(value), None) = (edit, self.field(name)) {
+                push(name, value);
+            }
+        }
+        if out.is_empty() {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        out.into()
+    }
 
-fn stream_options(value: &str) -> Result<Option<StreamOptions>, RequestError> {
-    if value.starts_with(['{', 'n']) {
-        parse("stream_options", "an object whose `include_usage` is a boolean", value)
-    } else {
-        Err(RequestError::Wrong { field: "stream_options", expected: "an object", found: kind_of(value) })
+    fn text(&self, (start, end): (u32, u32)) -> &str {
+        // The index was made from this body, so neither default is ever taken.
+        let bytes = self.body.get(start as usize..end as usize);
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
-pub(super) fn parse<'a, T: Deserialize<'a>>(
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
     field: &'static str,
     expected: &'static str,
     value: &'a str,
@@ -122,7 +147,8 @@ fn span(body: &[u8], part: &str) -> (u32, u32) {
     (start as u32, (start + part.len()) as u32)
 }
 
-fn kind_of(value: &str) -> &'static str {
+/// Says in words what a JSON text is.
+pub(crate) fn kind_of(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
@@ -150,11 +176,7 @@ struct Object<'a> {
     fields: SmallVec<[(Cow<'a, str>, &'a RawValue); 16]>,
 }
 
-impl<'a> Object<'a> {
-    fn get(&self, name: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.get())
-    }
-
+impl Object<'_> {
     fn rewritten(&self) -> Result<Bytes, RequestError> {
         let mut out = String::from("{");
         for (n, (name, value)) in self.fields.iter().enumerate() {

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
-use router_core::{ChatRequest, Provider, ProviderError, ProviderErrorKind, Reply, StreamedReply};
+use router_core::{
+    ChatRequest, EmbeddingReply, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind, Reply,
+    StreamedReply,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::body::{self, Read};
@@ -21,7 +24,7 @@ use super::whole_as_stream;
 use crate::base_url;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::headroom::headroom;
-use crate::protocol::{Mode, Protocol, Target, WireReply};
+use crate::protocol::{Embeddings, Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
 
 /// A reply larger than this is not an answer.
@@ -46,17 +49,27 @@ struct Binding {
     target: Target,
     whole_url: Url,
     stream_url: Url,
+    embeddings: Option<(&'static dyn Embeddings, Url)>,
 }
 
 impl Binding {
     fn new(row: &Row, api_base: &str, model: &str) -> Result<Self, &'static str> {
         let protocol = row.protocol.for_model(model).unwrap_or(row.protocol);
-        let url = |mode| base_url::join(api_base, row.version, &protocol.path(model, mode));
+        let target = Target::new(model);
+        let url = |base: &str, path: &str| base_url::join(base, row.version, path);
+        let whole_path = protocol.path(&target, Mode::Whole);
+        let embeddings = protocol.embeddings().map(|embeddings| {
+            // People also give the whole address of the chat endpoint as a base.
+            let base = api_base.trim().trim_end_matches('/');
+            let base = base.strip_suffix(&*whole_path).unwrap_or(base);
+            url(base, &embeddings.path(&target)).map(|url| (embeddings, url))
+        });
         Ok(Self {
+            whole_url: url(api_base, &whole_path)?,
+            stream_url: url(api_base, &protocol.path(&target, Mode::Stream))?,
+            embeddings: embeddings.transpose()?,
             protocol,
-            target: Target::new(model),
-            whole_url: url(Mode::Whole)?,
-            stream_url: url(Mode::Stream)?,
+            target,
         })
     }
 }
@@ -105,14 +118,17 @@ impl HttpProvider {
     }
 
     /// Reads the body of a success to its end and decodes it.
-    async fn read_reply(&self, binding: &Binding, mut response: Response) -> Result<Reply, ProviderError> {
+    async fn read_reply(&self, binding: &Binding, response: Response) -> Result<Reply, ProviderError> {
+        let reply = self.read(response).await?;
+        let headroom = headroom(&reply.headers);
+        Ok(Reply { headroom, ..binding.protocol.decode(&binding.target, reply)? })
+    }
+
+    /// Reads the body of a success to its end.
+    async fn read(&self, mut response: Response) -> Result<WireReply, ProviderError> {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         match body::read(&mut response, MAX_REPLY).await {
-            Ok(Read::Whole(body)) => {
-                let headroom = headroom(&headers);
-                let reply = binding.protocol.decode(&binding.target, WireReply { status, headers, body })?;
-                Ok(Reply { headroom, ..reply })
-            }
+            Ok(Read::Whole(body)) => Ok(WireReply { status, headers, body }),
             Ok(Read::Beginning(_)) => {
                 Err(ProviderError::new(ProviderErrorKind::MalformedReply, "the reply is larger than 64 MiB"))
             }
@@ -121,24 +137,24 @@ impl HttpProvider {
     }
 
     /// Returns the binding to the model that a request names, for an endpoint whose model is a pattern; else there is one for all.
-    fn bind(&self, request: &ChatRequest) -> Result<Cow<'_, Binding>, ProviderError> {
+    fn bind(&self, requested: &str) -> Result<Cow<'_, Binding>, ProviderError> {
         if !self.binding.target.model.contains('*') {
             return Ok(Cow::Borrowed(&self.binding));
         }
-        Binding::new(self.row, &self.api_base, request.model()).map(Cow::Owned).map_err(|problem| {
+        Binding::new(self.row, &self.api_base, requested).map(Cow::Owned).map_err(|problem| {
             ProviderError::new(ProviderErrorKind::InvalidRequest, format!("`api_base` is wrong: {problem}"))
         })
     }
 
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
-        let binding = self.bind(request)?;
+        let binding = self.bind(request.model())?;
         let body = binding.protocol.encode(&binding.target, request, Mode::Whole)?;
         let response = self.send(binding.protocol, &binding.whole_url, body).await?;
         self.read_reply(&binding, response).await
     }
 
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
-        let binding = self.bind(request)?;
+        let binding = self.bind(request.model())?;
         let body = binding.protocol.encode(&binding.target, request, Mode::Stream)?;
         let response = self.send(binding.protocol, &binding.stream_url, body).await?;
         match content(response.headers()) {
@@ -162,6 +178,18 @@ impl HttpProvider {
         let chunks = Box::pin(ReplyStream::new(response, decoder, self.redactor.clone()));
         Ok(StreamedReply { chunks, headroom })
     }
+
+    async fn try_embed(&self, request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
+        let binding = self.bind(request.model())?;
+        let Some((embeddings, url)) = &binding.embeddings else {
+            let message = format!("provider `{}` has no embeddings", self.row.name());
+            return Err(ProviderError::new(ProviderErrorKind::Unsupported, message));
+        };
+        let body = embeddings.encode(&binding.target, request)?;
+        let reply = self.read(self.send(binding.protocol, url, body).await?).await?;
+        let headroom = headroom(&reply.headers);
+        Ok(EmbeddingReply { headroom, ..embeddings.decode(&binding.target, request, reply)? })
+    }
 }
 
 #[async_trait]
@@ -172,6 +200,10 @@ impl Provider for HttpProvider {
 
     async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         self.try_stream(request).await.map_err(|error| self.redactor.clean(error))
+    }
+
+    async fn embed(&self, request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
+        self.try_embed(request).await.map_err(|error| self.redactor.clean(error))
     }
 }
 

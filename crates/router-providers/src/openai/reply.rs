@@ -16,7 +16,7 @@ pub(super) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
     let text = std::str::from_utf8(&reply.body).map_err(|_| malformed("the reply is not UTF-8"))?;
     let scan: Scan<'_> = match raw_json::parse(text) {
         Ok(scan) => scan,
-        Err(error) => return Err(malformed(&not_json("the reply", &error))),
+        Err(error) => return Err(malformed(&not_json("the reply", "a chat completion", &error))),
     };
     if scan.is_error() {
         return Err(errors::in_band(text));
@@ -41,12 +41,14 @@ pub(super) fn malformed(message: &str) -> ProviderError {
 }
 
 /// Says where JSON breaks off, without quoting it: what a model wrote has no place in an error.
-pub(super) fn not_json(what: &str, error: &serde_json::Error) -> String {
-    let problem = match error.classify() {
-        serde_json::error::Category::Data => "does not have the shape of a chat completion",
-        _ => "is not valid JSON",
-    };
-    format!("{what} {problem} (line {}, column {})", error.line(), error.column())
+pub(super) fn not_json(what: &str, shape: &str, error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("{what} does not have the shape of {shape} (line {line}, column {column})")
+        }
+        _ => format!("{what} is not valid JSON (line {line}, column {column})"),
+    }
 }
 
 /// What there is to know about a reply or a chunk, found in one pass and borrowed.

@@ -37,8 +37,8 @@ impl Decoder {
             _ => {}
         }
         // What cannot be read may have been part of the answer, so it is never skipped: the answer would have a hole.
-        let scan: Scan<'_> =
-            raw_json::parse(text).map_err(|error| malformed(&not_json("an event of the stream", &error)))?;
+        let scan: Scan<'_> = raw_json::parse(text)
+            .map_err(|error| malformed(&not_json("an event of the stream", "a chat completion", &error)))?;
         if scan.is_error() || (&event.name[..] == b"error" && scan.choices.is_none()) {
             return Err(errors::in_band(text));
         }

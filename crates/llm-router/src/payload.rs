@@ -1,0 +1,89 @@
+//! What requests of every kind have in common, as far as routing goes.
+
+use router_core::{Alias, ChatRequest, Classifier, Edit, EmbeddingRequest, RequestError, TokenCounter};
+use serde::Deserialize;
+
+/// A request that can be routed.
+pub(crate) trait Payload: Clone {
+    /// Returns the model the caller asks for.
+    fn model(&self) -> &str;
+
+    /// Returns the JSON text of a top-level field.
+    fn field(&self, name: &str) -> Option<&str>;
+
+    /// Reads a top-level field.
+    fn read<'a, T: Deserialize<'a>>(
+        &'a self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError>;
+
+    /// Returns the request with some fields changed.
+    fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError>;
+
+    /// Returns the estimated tokens of what the model will read.
+    fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64;
+
+    /// Returns the alias a classifier chooses; `None` for what classifiers do not read.
+    fn classify(&self, classifier: &dyn Classifier) -> Option<Alias>;
+}
+
+impl Payload for ChatRequest {
+    fn model(&self) -> &str {
+        self.model()
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.field(name)
+    }
+
+    fn read<'a, T: Deserialize<'a>>(
+        &'a self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        self.read(field, expected)
+    }
+
+    fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
+        Self::from_json(self.body_with(edits))
+    }
+
+    fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {
+        counter.count(self)
+    }
+
+    fn classify(&self, classifier: &dyn Classifier) -> Option<Alias> {
+        Some(classifier.classify(self).alias)
+    }
+}
+
+impl Payload for EmbeddingRequest {
+    fn model(&self) -> &str {
+        self.model()
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.field(name)
+    }
+
+    fn read<'a, T: Deserialize<'a>>(
+        &'a self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        self.read(field, expected)
+    }
+
+    fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
+        Self::from_json(self.body_with(edits))
+    }
+
+    fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {
+        counter.count_embedding(self)
+    }
+
+    fn classify(&self, _classifier: &dyn Classifier) -> Option<Alias> {
+        None
+    }
+}
