@@ -1,9 +1,14 @@
 //! The gateway, over real HTTP on both sides.
 
+mod access;
+mod answers;
+mod limits;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use llm_router::{Deployment, Router};
+use router_gateway::{App, Limits, Server, Serving};
 use router_mock::{Behaviour, Fault, MockServer, Upstream};
 use serde_json::{Value, json};
 use system_tests::Gateway;
@@ -235,7 +240,30 @@ async fn a_client_that_leaves_cancels_the_call_upstream() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_millis(500), gone).await.expect("the upstream call goes on");
+    tokio::time::timeout(Duration::from_millis(100), gone).await.expect("the upstream call goes on");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_a_whole_answer_cancels_the_call_upstream() {
+    let world = world().await;
+    world.openai.set(Behaviour::default().with_latency_ms(60_000));
+    let body = ask("gpt");
+    let asking = post(&world, &body);
+    let called = async {
+        while world.openai.open() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = asking => panic!("it is answered in a minute"),
+        () = called => {}
+    }
+    let gone = async {
+        while world.openai.aborted() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_millis(100), gone).await.expect("the upstream call goes on");
 }
 
 #[tokio::test]

@@ -20,10 +20,15 @@ pub struct Gateway {
 impl Gateway {
     /// Starts to serve.
     pub async fn over(router: Router) -> Self {
+        Self::of(App::new(router)).await
+    }
+
+    /// Starts to serve this app.
+    pub async fn of(app: App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server::new(listener, App::new(router), Duration::from_secs(5));
+        let server = Server::new(listener, app, Duration::from_secs(5));
         let serving = tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
@@ -31,6 +36,11 @@ impl Gateway {
             server.serve(stopped).await.unwrap()
         });
         Self { address, stop: Some(stop), serving }
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address of a path.

@@ -10,6 +10,7 @@ use router_core::{
     Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step,
     StreamedReply, Timestamp, Unfit, Usage,
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::error::RouteError;
@@ -96,6 +97,8 @@ pub(crate) struct Journey {
     route: Route,
     seed: u64,
     dice: Dice,
+    /// The time spent on calls and waits.
+    upstream: Duration,
     over: bool,
 }
 
@@ -110,7 +113,15 @@ impl Router {
         let parts = Arc::clone(&self.parts);
         let seed = parts.next_seed();
         let route = Route::new(Arc::clone(&parts.fleet), pool, demand, parts.clock.now());
-        Journey { parts, requested, route, seed, dice: Dice::from_seed(seed), over: false }
+        Journey {
+            parts,
+            requested,
+            route,
+            seed,
+            dice: Dice::from_seed(seed),
+            upstream: Duration::ZERO,
+            over: false,
+        }
     }
 }
 
@@ -129,7 +140,10 @@ impl Journey {
             match self.route.next(self.now(), &mut self.dice) {
                 Step::Attempt(attempt) => {
                     self.tell_attempt(&attempt);
-                    match self.call::<A>(&attempt, request).await {
+                    let called = Instant::now();
+                    let outcome = self.call::<A>(&attempt, request).await;
+                    self.upstream += called.elapsed();
+                    match outcome {
                         Ok(answer) => return Ok((answer, attempt)),
                         Err(error) => self.failed(attempt, error),
                     }
@@ -137,6 +151,7 @@ impl Journey {
                 Step::Wait(span) => {
                     self.tell_wait(span);
                     tokio::time::sleep(span).await;
+                    self.upstream += span;
                 }
                 Step::Done(outcome) => return Err(self.give_up(outcome)),
             }
@@ -209,7 +224,7 @@ impl Journey {
         let changes = self.route.record(attempt, Ok(lesson), now);
         self.parts.announce(changes);
         self.tell_answered();
-        RouteReport::new(&self.route, self.requested.clone(), self.seed, now)
+        self.report(now)
     }
 
     /// Takes note of a stream whose first token is there. The call goes on; whoever reads the stream tells how it ended.
@@ -217,14 +232,14 @@ impl Journey {
         let now = self.now();
         let deployment = attempt.deployment();
         let reservation = self.route.record_first_token(attempt, now);
-        let report = RouteReport::new(&self.route, self.requested.clone(), self.seed, now);
+        let report = self.report(now);
         (OpenCall { journey: self, deployment, reservation, headroom }, report)
     }
 
     fn give_up(&mut self, outcome: Result<(), RouteFailure>) -> RouteError {
         self.tell_failed(self.route.trail().last().and_then(|record| record.error.as_ref()));
         self.over = true;
-        let report = Box::new(RouteReport::new(&self.route, self.requested.clone(), self.seed, self.now()));
+        let report = Box::new(self.report(self.now()));
         let error = self.route.take_error();
         match (outcome, error) {
             (Err(RouteFailure::Unavailable { retry_after, obstacle }), _) => {
@@ -258,6 +273,10 @@ impl Journey {
                 RouteError::Failed { error, retry_after: None, report }
             }
         }
+    }
+
+    fn report(&self, now: Timestamp) -> RouteReport {
+        RouteReport::new(&self.route, self.requested.clone(), self.seed, self.upstream, now)
     }
 
     fn now(&self) -> Timestamp {

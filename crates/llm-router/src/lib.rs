@@ -17,6 +17,7 @@ mod continuation;
 mod demand;
 mod engine;
 mod error;
+mod estimate;
 mod payload;
 mod report;
 mod router;
@@ -24,16 +25,18 @@ mod stream;
 mod suggest;
 
 pub use router_core::{
-    Alias, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Edit,
-    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, KindPolicy, Observer, Obstacle, Provider,
-    ProviderError, ProviderErrorKind, Reply, RequestError, Severity, StateStore, Strategy, TokenCounter,
-    Usage, check, strategies,
+    Alias, BreakerState, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification,
+    Classifier, Clock, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding,
+    KindPolicy, MinuteWindow, Observer, Obstacle, Price, Provider, ProviderError, ProviderErrorKind, Reply,
+    RequestError, Severity, StateStore, Strategy, Timestamp, TokenCounter, Usage, Usd, check, strategies,
 };
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
 pub use self::clock::SystemClock;
 pub use self::config::{ConfigFile, ConfigFileError, Location, Problem};
 pub use self::error::RouteError;
+pub use self::estimate::Estimate;
+pub use self::payload::Payload;
 pub use self::report::{AttemptError, AttemptReport, RouteReport};
 pub use self::router::{Completion, Embedding, FromFileError, Router};
 pub use self::stream::CompletionStream;

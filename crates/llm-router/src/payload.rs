@@ -3,22 +3,28 @@
 use router_core::{Alias, ChatRequest, Classifier, Edit, EmbeddingRequest, RequestError, TokenCounter};
 use serde::Deserialize;
 
-/// A request that can be routed.
-pub(crate) trait Payload: Clone {
+/// A request that can be routed: [`ChatRequest`] or [`EmbeddingRequest`].
+pub trait Payload: Clone + Send + Sync + sealed::Sealed {
     /// Returns the model the caller asks for.
     fn model(&self) -> &str;
 
     /// Returns the JSON text of a top-level field.
     fn field(&self, name: &str) -> Option<&str>;
 
-    /// Reads a top-level field.
+    /// Reads a top-level field; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is not what was `expected`.
     fn read<'a, T: Deserialize<'a>>(
         &'a self,
         field: &'static str,
         expected: &'static str,
     ) -> Result<Option<T>, RequestError>;
 
-    /// Returns the request with some fields changed.
+    /// Returns the request with some top-level fields changed.
+    ///
+    /// # Errors
+    /// When the changed request is none.
     fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError>;
 
     /// Returns the estimated tokens of what the model will read.
@@ -26,6 +32,14 @@ pub(crate) trait Payload: Clone {
 
     /// Returns the alias a classifier chooses; `None` for what classifiers do not read.
     fn classify(&self, classifier: &dyn Classifier) -> Option<Alias>;
+}
+
+mod sealed {
+    /// Engines know every kind of request there is.
+    pub trait Sealed {}
+
+    impl Sealed for router_core::ChatRequest {}
+    impl Sealed for router_core::EmbeddingRequest {}
 }
 
 impl Payload for ChatRequest {

@@ -19,6 +19,8 @@ pub struct RouteReport {
     pub fallback_triggered: bool,
     /// From the request to the answer; of a stream, to its first token.
     pub latency: Duration,
+    /// How much of that was spent on calls and waits; the rest is the router's own.
+    pub upstream: Duration,
     /// The seed of this route's dice: it names the route in logs, and its decisions can be made again from it.
     pub seed: u64,
 }
@@ -48,7 +50,27 @@ pub struct AttemptError {
 }
 
 impl RouteReport {
-    pub(crate) fn new(route: &Route, requested: Alias, seed: u64, now: Timestamp) -> Self {
+    /// Returns how many attempts followed a failure in the same pool.
+    pub fn retries(&self) -> usize {
+        self.neighbours().filter(|(before, after)| before.pool == after.pool).count()
+    }
+
+    /// Returns how many attempts followed a failure in another pool.
+    pub fn fallbacks(&self) -> usize {
+        self.neighbours().filter(|(before, after)| before.pool != after.pool).count()
+    }
+
+    fn neighbours(&self) -> impl Iterator<Item = (&AttemptReport, &AttemptReport)> {
+        self.attempts.iter().zip(self.attempts.iter().skip(1))
+    }
+
+    pub(crate) fn new(
+        route: &Route,
+        requested: Alias,
+        seed: u64,
+        upstream: Duration,
+        now: Timestamp,
+    ) -> Self {
         let catalog = route.catalog();
         let attempts: Vec<AttemptReport> = route
             .trail()
@@ -72,6 +94,7 @@ impl RouteReport {
             attempts,
             fallback_triggered: route.entered().len() > 1,
             latency: now.since(route.started()),
+            upstream,
             seed,
         }
     }

@@ -106,6 +106,11 @@ impl CompletionStream {
         self.continuation.as_ref()
     }
 
+    /// Returns the tokens used so far, as far as the provider has told; whether the caller asked for them does not matter.
+    pub const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
     /// Takes note of a chunk; returns whether the caller is to see it.
     fn admit(&mut self, chunk: &Chunk) -> bool {
         // Counts are cumulative: the last one stands.

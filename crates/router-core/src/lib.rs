@@ -74,3 +74,4 @@ pub use self::strategy::{
 pub use self::time::{Clock, Timestamp};
 pub use self::token_counter::{ByteEstimate, TokenCounter};
 pub use self::usage::Usage;
+pub use self::window::MinuteWindow;

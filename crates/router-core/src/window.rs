@@ -16,7 +16,7 @@ const RING: usize = SLOTS + 1;
 /// A sum needs the present slot, the oldest, and those between. The last two change every five seconds only, so they are kept beside
 /// the present one, and a decision over many deployments reads one cache line of each.
 #[derive(Debug)]
-pub(crate) struct MinuteWindow {
+pub struct MinuteWindow {
     present: AtomicU64,
     /// The sum of the slots between, with the number of the present slot it was made for.
     between: AtomicU64,
@@ -26,8 +26,15 @@ pub(crate) struct MinuteWindow {
     past: Box<[AtomicU64; RING]>,
 }
 
+impl Default for MinuteWindow {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MinuteWindow {
-    pub(crate) fn new() -> Self {
+    /// Starts empty.
+    pub fn new() -> Self {
         Self {
             present: AtomicU64::new(0),
             between: AtomicU64::new(0),
@@ -37,7 +44,7 @@ impl MinuteWindow {
     }
 
     /// Adds to the present slot. A slot holds up to 2^32 - 1; more than four billion tokens in five seconds count as that.
-    pub(crate) fn add(&self, amount: u64, now: Timestamp) {
+    pub fn add(&self, amount: u64, now: Timestamp) {
         let number = slot_number(now);
         let mut word = self.present.load(Relaxed);
         loop {
@@ -62,7 +69,7 @@ impl MinuteWindow {
     }
 
     /// Takes back what was added at `then`, as far as it is still there.
-    pub(crate) fn remove(&self, amount: u64, then: Timestamp) {
+    pub fn remove(&self, amount: u64, then: Timestamp) {
         let number = slot_number(then);
         let less = self.present.fetch_update(Relaxed, Relaxed, |word| {
             let (owner, count) = unpack(word);
@@ -84,7 +91,7 @@ impl MinuteWindow {
     }
 
     /// Returns how much there is within the minute up to now.
-    pub(crate) fn sum(&self, now: Timestamp) -> u64 {
+    pub fn sum(&self, now: Timestamp) -> u64 {
         let number = slot_number(now);
         let (owner, present) = unpack(self.present.load(Relaxed));
         let present = if owner == tag(number) { present } else { 0 };
@@ -100,7 +107,7 @@ impl MinuteWindow {
     }
 
     /// Returns how long it takes until `amount` fits under `limit` if nothing else is added.
-    pub(crate) fn wait_for(&self, amount: u64, limit: u64, now: Timestamp) -> Duration {
+    pub fn wait_for(&self, amount: u64, limit: u64, now: Timestamp) -> Duration {
         let mut at = now;
         for _ in 0..=RING {
             if self.sum(at).saturating_add(amount) <= limit {

@@ -1,59 +1,56 @@
-//! The HTTP interface: one module per endpoint.
+//! The HTTP interface: one module per endpoint, and what they share.
 
+mod answer;
+mod body;
+mod call;
 mod chat;
+mod cors;
 mod embeddings;
 mod errors;
+mod headers;
 mod health;
+mod model_info;
 mod models;
 mod sse;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post};
 
-/// The largest request body, in bytes. Documents and images travel inside the JSON.
-const MAX_BODY: usize = 32 * 1024 * 1024;
-
-/// What the endpoints share. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct App {
-    router: llm_router::Router,
-    draining: Arc<AtomicBool>,
-}
-
-impl App {
-    /// Serves this router.
-    pub fn new(router: llm_router::Router) -> Self {
-        Self { router, draining: Arc::default() }
-    }
-
-    /// Tells load balancers to send no more traffic: readiness fails from now on. Requests are still answered.
-    pub fn start_draining(&self) {
-        self.draining.store(true, Relaxed);
-    }
-
-    fn is_draining(&self) -> bool {
-        self.draining.load(Relaxed)
-    }
-}
+pub(crate) use self::errors::ApiError;
+use crate::access::{require_caller, require_master};
+use crate::app::App;
+use crate::context::name_request;
+use crate::serving::places::take_place;
 
 /// Makes the HTTP service.
 pub fn app(app: App) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(chat::completions))
-        .route("/chat/completions", post(chat::completions))
-        .route("/v1/embeddings", post(embeddings::create))
-        .route("/embeddings", post(embeddings::create))
-        .route("/v1/models", get(models::list))
-        .route("/models", get(models::list))
+    let answering = Router::new();
+    let answering = both(answering, "/chat/completions", post(chat::completions));
+    let answering = both(answering, "/embeddings", post(embeddings::create))
+        .route_layer(from_fn_with_state(app.clone(), take_place));
+    let listing = both(Router::new(), "/models", get(models::list));
+    let listing = both(listing, "/models/{*id}", get(models::one));
+    let listing = both(listing, "/model/info", get(model_info::list));
+    let for_callers = answering.merge(listing).route_layer(from_fn_with_state(app.clone(), require_caller));
+    let for_the_operator = Router::new()
+        .route("/health", get(health::deployments))
+        .route_layer(from_fn_with_state(app.clone(), require_master));
+    let for_everybody = Router::new()
         .route("/health/liveliness", get(health::live))
         .route("/health/liveness", get(health::live))
-        .route("/health/readiness", get(health::ready))
+        .route("/health/readiness", get(health::ready));
+    for_callers
+        .merge(for_the_operator)
+        .merge(for_everybody)
         .fallback(errors::no_such_path)
         .method_not_allowed_fallback(errors::wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(cors::layer(app.clone()))
+        .layer(from_fn(name_request))
         .with_state(app)
+}
+
+/// Clients differ in whether their base address ends with `/v1`.
+fn both(router: Router<App>, path: &str, endpoint: MethodRouter<App>) -> Router<App> {
+    router.route(path, endpoint.clone()).route(&format!("/v1{path}"), endpoint)
 }

@@ -1,10 +1,24 @@
 //! An OpenAI-compatible gateway over [`llm_router`].
 //!
-//! The binary `llm-router` is a thin shell around this library: [`app`] makes the HTTP service of a router, [`Server`] serves
-//! it until it is told to stop and then drains.
+//! The binary `llm-router` is a thin shell around this library.
+//!
+//! # A tour
+//! - [`App`] is what requests share: the router, who may call it, its limits. [`App::replace`] swaps them under live traffic.
+//! - [`app`] makes the HTTP service of it, one module per endpoint in `api/`.
+//! - [`Access`] knows the keys; a [`Ledger`] counts what each of them uses.
+//! - [`Server`] serves on a socket within [`Limits`] until it is told to stop, and then drains.
 
+mod access;
 mod api;
-mod server;
+mod app;
+mod context;
+mod cost;
+mod serving;
 
-pub use self::api::{App, app};
-pub use self::server::Server;
+pub use self::access::{
+    Access, BudgetPeriod, Claim, KeyHash, KeyLimits, Ledger, LocalLedger, Refusal, Used, VirtualKey,
+    WrongKeyHash,
+};
+pub use self::api::app;
+pub use self::app::{App, Serving};
+pub use self::serving::{Limits, Server};

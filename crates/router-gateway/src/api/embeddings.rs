@@ -1,23 +1,16 @@
 //! `POST /v1/embeddings`.
 
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use llm_router::EmbeddingRequest;
 
-use super::App;
-use super::chat::report_headers;
-use super::errors::ApiError;
+use super::ApiError;
+use super::body::WholeBody;
+use super::call::{Answer, Call};
 
-pub(super) async fn create(
-    State(app): State<App>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-    let embedding = app.router.embedding(&EmbeddingRequest::from_json(body?)?).await?;
-    let mut headers = report_headers(&embedding.report);
+pub(super) async fn create(call: Call, WholeBody(body): WholeBody) -> Result<Response, ApiError> {
+    let Answer { mut headers, content } = call.embed(EmbeddingRequest::from_json(body)?).await?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok((headers, embedding.reply.body).into_response())
+    Ok((headers, content.reply.body).into_response())
 }

@@ -1,30 +1,32 @@
 //! Errors in OpenAI's shape, so that every SDK raises the right exception.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use llm_router::{ProviderError, ProviderErrorKind, RequestError, RouteError};
 use serde::Serialize;
 
-use super::chat::report_headers;
+use crate::access::{Refusal, VirtualKey};
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub(super) struct ApiError {
-    status: StatusCode,
-    headers: HeaderMap,
-    error: Detail,
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    /// Boxed, since errors are rare and travel through results that are not.
+    pub(crate) headers: Box<HeaderMap>,
+    pub(crate) error: Detail,
 }
 
 #[derive(Debug, Serialize)]
-struct Detail {
-    message: String,
+pub(crate) struct Detail {
+    pub(crate) message: String,
     #[serde(rename = "type")]
-    kind: &'static str,
-    param: Option<String>,
-    code: Option<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) param: Option<String>,
+    pub(crate) code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -35,24 +37,127 @@ struct Envelope<'a> {
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, code: Option<&str>, message: String) -> Self {
         let error = Detail { message, kind, param: None, code: code.map(str::to_owned) };
-        Self { status, headers: HeaderMap::new(), error }
+        Self { status, headers: Box::default(), error }
     }
 
     fn with_param(mut self, param: &str) -> Self {
         self.error.param = Some(param.to_owned());
         self
     }
+
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Tells when to come back, in whole seconds, rounded up: who comes back a moment early is refused again.
+    fn with_retry_after(mut self, span: Option<Duration>) -> Self {
+        let seconds = span.map(|span| span.as_millis().div_ceil(1000).max(1));
+        if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
+            self.headers.insert(RETRY_AFTER, value);
+        }
+        self
+    }
+
+    /// The SDKs try again after a 429 on their own; this tells them that it is of no use.
+    fn without_retry(mut self) -> Self {
+        let name = HeaderName::from_static("x-should-retry");
+        self.headers.insert(name, HeaderValue::from_static("false"));
+        self
+    }
+
+    fn invalid(status: StatusCode, code: Option<&str>, message: String) -> Self {
+        Self::new(status, "invalid_request_error", code, message)
+    }
+}
+
+/// What the gateway itself has to say.
+impl ApiError {
+    pub(crate) fn internal(message: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, message.to_owned())
+    }
+
+    pub(crate) fn overloaded() -> Self {
+        let message = "as many requests are under way as this gateway takes on".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("overloaded"), message)
+            .with_retry_after(Some(Duration::from_secs(1)))
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than the {limit} bytes that are allowed");
+        Self::invalid(StatusCode::PAYLOAD_TOO_LARGE, Some("body_too_large"), message)
+    }
+
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
+        let message = format!("the body did not arrive within {limit:?}");
+        Self::invalid(StatusCode::REQUEST_TIMEOUT, Some("body_too_slow"), message)
+    }
+
+    pub(super) fn body_broken(error: &dyn std::fmt::Display) -> Self {
+        Self::invalid(StatusCode::BAD_REQUEST, None, format!("the body cannot be read: {error}"))
+    }
+
+    pub(super) fn no_such_model(id: &str) -> Self {
+        let message = format!("there is no model `{id}`");
+        Self::invalid(StatusCode::NOT_FOUND, Some("model_not_found"), message).with_param("model")
+    }
+
+    pub(crate) fn no_key() -> Self {
+        let message = "no API key: expected a header `Authorization: Bearer <key>`".to_owned();
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", Some("invalid_api_key"), message)
+    }
+
+    pub(crate) fn wrong_key() -> Self {
+        let message = "the API key is not known here".to_owned();
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", Some("invalid_api_key"), message)
+    }
+
+    pub(crate) fn blocked_key() -> Self {
+        let message = "the API key is blocked".to_owned();
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", Some("invalid_api_key"), message)
+    }
+
+    pub(crate) fn master_only() -> Self {
+        let message = "only the master key may see this".to_owned();
+        Self::new(StatusCode::FORBIDDEN, "permission_error", Some("master_key_required"), message)
+    }
+
+    pub(super) fn forbidden_model(model: &str) -> Self {
+        let message = format!("the API key may not call the model `{model}`");
+        Self::new(StatusCode::FORBIDDEN, "permission_error", Some("key_model_access_denied"), message)
+            .with_param("model")
+    }
+
+    /// A request that is over the limits of its key.
+    pub(super) fn refused(refusal: Refusal, key: &VirtualKey) -> Self {
+        let name = key.name();
+        let limited = |what: &str| {
+            let message = format!("the key `{name}` {what}");
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"), message)
+        };
+        match refusal {
+            Refusal::Requests(wait) => {
+                limited("has used up its requests of this minute").with_retry_after(Some(wait))
+            }
+            Refusal::Tokens(wait) => {
+                limited("has used up its tokens of this minute").with_retry_after(Some(wait))
+            }
+            Refusal::Parallel => limited("has as many requests under way as it may")
+                .with_retry_after(Some(Duration::from_secs(1))),
+            Refusal::Budget(wait) => {
+                let message = format!("the key `{name}` has spent its budget");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, "budget_exceeded", Some("insufficient_quota"), message)
+                    .with_retry_after(wait)
+                    .without_retry()
+            }
+        }
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, self.headers, Json(Envelope { error: &self.error })).into_response()
-    }
-}
-
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), "invalid_request_error", None, rejection.body_text())
+        (self.status, *self.headers, Json(Envelope { error: &self.error })).into_response()
     }
 }
 
@@ -69,7 +174,7 @@ impl From<RequestError> for ApiError {
 impl From<RouteError> for ApiError {
     fn from(error: RouteError) -> Self {
         let message = error.to_string();
-        let mut api = match &error {
+        let api = match &error {
             RouteError::UnknownAlias { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "invalid_request_error", Some("model_not_found"), message)
                     .with_param("model")
@@ -96,17 +201,7 @@ impl From<RouteError> for ApiError {
             }
             other => Self::new(StatusCode::BAD_GATEWAY, "server_error", None, other.to_string()),
         };
-        if let Some(report) = error.report() {
-            api.headers = report_headers(report);
-        }
-        if let Some(span) = error.retry_after() {
-            // Whole seconds, rounded up: who comes back a moment early is refused again.
-            let seconds = span.as_millis().div_ceil(1000).max(1);
-            if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
-                api.headers.insert(RETRY_AFTER, value);
-            }
-        }
-        api
+        api.with_retry_after(error.retry_after())
     }
 }
 

@@ -5,19 +5,30 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use llm_router::CompletionStream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::answer::AnswerStream;
 use super::errors::stream_error;
+
+/// Returns the headers of a stream of events. The last one keeps nginx from collecting them.
+pub(super) fn sse_headers() -> HeaderMap {
+    HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ])
+}
 
 /// Frames a stream for the wire. A whole answer ends with `[DONE]`; an answer that was cut ends with an error event and without.
 pub(super) struct Sse {
-    stream: Option<CompletionStream>,
+    stream: Option<AnswerStream>,
     /// Whether the reader was told that somebody else goes on with the answer.
     told: bool,
 }
 
 impl Sse {
-    pub(super) const fn new(stream: CompletionStream) -> Self {
+    pub(super) const fn new(stream: AnswerStream) -> Self {
         Self { stream: Some(stream), told: false }
     }
 }

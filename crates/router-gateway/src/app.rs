@@ -1,0 +1,118 @@
+//! What requests share.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use llm_router::{Clock, SystemClock};
+use tokio::sync::Semaphore;
+
+use crate::access::{Access, Ledger, LocalLedger};
+use crate::serving::Limits;
+
+/// What serves a request: one configuration. A reload makes another; a request keeps the one it began with.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    pub(crate) router: llm_router::Router,
+    pub(crate) access: Access,
+    /// Whose pages may call from a browser; none by default.
+    pub(crate) cors_origins: Vec<String>,
+}
+
+impl Serving {
+    /// Serves this router to everybody.
+    pub const fn new(router: llm_router::Router) -> Self {
+        Self { router, access: Access::open(), cors_origins: Vec::new() }
+    }
+
+    /// Sets who may call.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Lets pages of these origins call from a browser; `*` lets all.
+    #[must_use]
+    pub fn with_cors_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
+        self.cors_origins = origins.into_iter().collect();
+        self
+    }
+}
+
+/// What the endpoints share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    serving: RwLock<Arc<Serving>>,
+    limits: Limits,
+    /// Places for requests under way.
+    places: Arc<Semaphore>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Serves this router to everybody, within the usual limits.
+    pub fn new(router: llm_router::Router) -> Self {
+        Self::with_limits(Serving::new(router), Limits::default())
+    }
+
+    /// Serves this within these limits.
+    pub fn with_limits(serving: Serving, limits: Limits) -> Self {
+        Self::with_ledger(serving, limits, Arc::new(LocalLedger::new()))
+    }
+
+    /// The same, with what each key uses counted somewhere of one's own.
+    pub fn with_ledger(serving: Serving, limits: Limits, ledger: Arc<dyn Ledger>) -> Self {
+        let shared = Shared {
+            serving: RwLock::new(Arc::new(serving)),
+            places: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
+            limits,
+            ledger,
+            clock: Arc::new(SystemClock::new()),
+            draining: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Serves this from now on. Requests under way end with what they began with.
+    pub fn replace(&self, serving: Serving) {
+        let mut present = self.shared.serving.write().unwrap_or_else(PoisonError::into_inner);
+        *present = Arc::new(serving);
+    }
+
+    /// Returns what serves requests now.
+    pub fn serving(&self) -> Arc<Serving> {
+        Arc::clone(&self.shared.serving.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells load balancers to send no more traffic: readiness fails from now on. Requests are still answered.
+    pub fn start_draining(&self) {
+        self.shared.draining.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Relaxed)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn places(&self) -> &Arc<Semaphore> {
+        &self.shared.places
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.shared.ledger
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+}

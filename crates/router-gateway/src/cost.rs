@@ -1,0 +1,10 @@
+//! What an answer cost.
+
+use llm_router::{RouteReport, Router, Usage, Usd};
+
+/// Returns what these tokens cost at the deployment that answered; `None` when its price is not known.
+pub(crate) fn cost(router: &Router, report: &RouteReport, usage: &Usage) -> Option<Usd> {
+    let catalog = router.fleet().catalog();
+    let deployment = catalog.deployment(report.deployment.as_ref()?.as_str())?;
+    Some(catalog[deployment].price()?.of(usage.prompt, usage.completion))
+}
