@@ -26,14 +26,14 @@ impl KeyHash {
     /// # Errors
     /// When it is something else.
     pub fn from_hex(text: &str) -> Result<Self, WrongKeyHash> {
-        let mut hash = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(WrongKeyHash);
-        }
-        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| WrongKeyHash)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| WrongKeyHash)?;
-        }
+        let digits: Vec<u8> = text
+            .chars()
+            .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()).ok_or(WrongKeyHash))
+            .collect::<Result<_, _>>()?;
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        let is_whole = digits.len() == 64;
+        let hash = bytes.try_into().ok().filter(|_| is_whole).ok_or(WrongKeyHash)?;
         Ok(Self(hash))
     }
 
