@@ -48,6 +48,7 @@ pub struct RouterBuilder {
     pools: Vec<(String, PoolSettings)>,
     settings: Settings,
     observers: Vec<Arc<dyn Observer>>,
+    observes_content: bool,
     state_store: Option<Arc<dyn StateStore>>,
     classifier: Option<(String, Arc<dyn Classifier>)>,
     token_counter: Option<Arc<dyn TokenCounter>>,
@@ -267,6 +268,12 @@ impl RouterBuilder {
         self
     }
 
+    /// Tells observers what was asked and answered, too. Default: off, prompts and answers stay between caller and provider.
+    pub fn observe_content(mut self, enable: bool) -> Self {
+        self.observes_content = enable;
+        self
+    }
+
     /// Shares what is learned about deployments with other routers.
     pub fn state_store(mut self, store: Arc<dyn StateStore>) -> Self {
         self.state_store = Some(store);
@@ -375,6 +382,7 @@ impl RouterBuilder {
             fleet: Arc::new(Fleet::new(Arc::new(catalog))),
             providers,
             observers: self.observers.into(),
+            observes_content: self.observes_content,
             state_store: self.state_store,
             classifier,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),

@@ -1,22 +1,26 @@
 //! The one loop that drives a route: calls what it says, waits when it says so.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use router_core::{
-    Alias, Attempt, AttemptCause, AttemptRecord, ChatRequest, Chunk, ChunkKind, ChunkStream, Demand,
-    DeploymentIndex, Dice, Edit, EmbeddingReply, EmbeddingRequest, Event, Headroom, Lesson, PoolIndex,
-    Provider, ProviderError, ProviderErrorKind, Reply, RequestKind, Reservation, Route, RouteFailure, Step,
-    StreamedReply, Timestamp, Unfit, Usage,
+    Alias, Attempt, AttemptCause, AttemptFacts, AttemptOutcome, AttemptRecord, Bill, CauseFacts, ChatRequest,
+    Chunk, ChunkKind, ChunkStream, Classification, Content, Demand, DeploymentIndex, Dice, Edit,
+    EmbeddingReply, EmbeddingRequest, Event, Headroom, Lesson, Metered, PoolIndex, Provider, ProviderError,
+    ProviderErrorKind, Reply, RequestContext, RequestKind, Reservation, Route, RouteFacts, RouteFailure,
+    Step, StreamedReply, Timestamp, Unfit, Usage,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::error::RouteError;
+use crate::metering::{Account, Answer, StreamProgress, bill, bill_of_failure};
 use crate::payload::Payload;
 use crate::report::RouteReport;
-use crate::router::{Parts, Router};
+use crate::router::{Parts, Resolved, Router};
 
 /// What is asked of a provider.
 pub(crate) trait Ask {
@@ -24,7 +28,12 @@ pub(crate) trait Ask {
     type Request: Payload;
     type Answer;
 
-    async fn ask(provider: &dyn Provider, request: &Self::Request) -> Result<Self::Answer, ProviderError>;
+    /// Asks; `seen` is left with the usage that was told before a failure.
+    async fn ask(
+        provider: &dyn Provider,
+        request: &Self::Request,
+        seen: &mut Option<Usage>,
+    ) -> Result<Self::Answer, ProviderError>;
 }
 
 /// A whole reply.
@@ -35,7 +44,11 @@ impl Ask for Whole {
     type Request = ChatRequest;
     type Answer = Reply;
 
-    async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Reply, ProviderError> {
+    async fn ask(
+        provider: &dyn Provider,
+        request: &ChatRequest,
+        _seen: &mut Option<Usage>,
+    ) -> Result<Reply, ProviderError> {
         provider.complete(request).await
     }
 }
@@ -51,6 +64,7 @@ impl Ask for Embedded {
     async fn ask(
         provider: &dyn Provider,
         request: &EmbeddingRequest,
+        _seen: &mut Option<Usage>,
     ) -> Result<EmbeddingReply, ProviderError> {
         provider.embed(request).await
     }
@@ -71,11 +85,16 @@ impl Ask for Streamed {
     type Request = ChatRequest;
     type Answer = Opened;
 
-    async fn ask(provider: &dyn Provider, request: &ChatRequest) -> Result<Opened, ProviderError> {
+    async fn ask(
+        provider: &dyn Provider,
+        request: &ChatRequest,
+        seen: &mut Option<Usage>,
+    ) -> Result<Opened, ProviderError> {
         let StreamedReply { chunks: mut rest, headroom } = provider.stream(request).await?;
         let mut ready = Vec::new();
         while let Some(chunk) = rest.next().await {
             let chunk = chunk?;
+            *seen = chunk.usage.or(*seen);
             let opened = match chunk.kind {
                 ChunkKind::Content | ChunkKind::Finish => true,
                 ChunkKind::Preamble | ChunkKind::Usage => false,
@@ -99,14 +118,59 @@ pub(crate) struct Journey {
     dice: Dice,
     /// The time spent on calls and waits.
     upstream: Duration,
+    context: Arc<RequestContext>,
+    classification: Option<Classification>,
+    /// What the attempts used: one for each record of the route's trail.
+    accounts: Vec<Account>,
+    /// The call that is being waited for.
+    under_way: Option<UnderWay>,
+    /// What the stream brought so far, once its first token is there.
+    stream: Option<StreamProgress>,
+    /// What was asked and answered, where the operator wants it kept.
+    content: Option<KeptContent>,
     over: bool,
+}
+
+/// A call that has neither answered nor failed yet.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    pool: PoolIndex,
+    deployment: DeploymentIndex,
+    cause: AttemptCause,
+    started: Timestamp,
+}
+
+/// The bodies of a request and of its reply; the text of a stream is with its progress.
+#[derive(Default)]
+struct KeptContent {
+    request: Bytes,
+    answer: Bytes,
+}
+
+impl fmt::Debug for KeptContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptContent")
+    }
+}
+
+/// How a route ends, as observers are told.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Answered,
+    Failed(Option<&'a ProviderError>),
+    Abandoned,
 }
 
 impl Router {
     pub(crate) fn set_out<A: Ask>(&self, request: &A::Request) -> Result<Journey, RouteError> {
-        let (requested, pool) = self.resolve(request)?;
+        let Resolved { requested, pool, classification } = self.resolve(request)?;
         let demand = self.demand(request, A::KIND)?;
-        Ok(self.start(requested, pool, demand))
+        let mut journey = self.start(requested, pool, demand);
+        journey.classification = classification;
+        if self.parts.observes_content {
+            journey.content = Some(KeptContent { request: request.body().clone(), answer: Bytes::new() });
+        }
+        Ok(journey)
     }
 
     pub(crate) fn start(&self, requested: Alias, pool: PoolIndex, demand: Demand) -> Journey {
@@ -120,6 +184,12 @@ impl Router {
             seed,
             dice: Dice::from_seed(seed),
             upstream: Duration::ZERO,
+            context: Arc::clone(&self.context),
+            classification: None,
+            accounts: Vec::new(),
+            under_way: None,
+            stream: None,
+            content: None,
             over: false,
         }
     }
@@ -140,12 +210,20 @@ impl Journey {
             match self.route.next(self.now(), &mut self.dice) {
                 Step::Attempt(attempt) => {
                     self.tell_attempt(&attempt);
+                    self.under_way = Some(UnderWay {
+                        pool: attempt.pool(),
+                        deployment: attempt.deployment(),
+                        cause: attempt.cause(),
+                        started: attempt.started(),
+                    });
+                    let mut seen = None;
                     let called = Instant::now();
-                    let outcome = self.call::<A>(&attempt, request).await;
+                    let outcome = self.call::<A>(&attempt, request, &mut seen).await;
                     self.upstream += called.elapsed();
+                    self.under_way = None;
                     match outcome {
                         Ok(answer) => return Ok((answer, attempt)),
-                        Err(error) => self.failed(attempt, error),
+                        Err(error) => self.failed(attempt, error, seen),
                     }
                 }
                 Step::Wait(span) => {
@@ -162,6 +240,7 @@ impl Journey {
         &self,
         attempt: &Attempt,
         request: &A::Request,
+        seen: &mut Option<Usage>,
     ) -> Result<A::Answer, ProviderError> {
         let deployment = &self.route.catalog()[attempt.deployment()];
         let Some(provider) = self.parts.providers.get(attempt.deployment().get()) else {
@@ -176,7 +255,7 @@ impl Journey {
         // A deployment with a pattern for a model is asked for what the caller's name stands for.
         let filled =
             if deployment.model().contains('*') { Some(self.filled(attempt, request)?) } else { None };
-        let call = A::ask(&**provider, filled.as_ref().unwrap_or(request)).instrument(span);
+        let call = A::ask(&**provider, filled.as_ref().unwrap_or(request), seen).instrument(span);
         tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
             let what = match A::KIND {
                 RequestKind::Whole => "no answer",
@@ -195,9 +274,13 @@ impl Journey {
             .map_err(|error| ProviderError::new(ProviderErrorKind::InvalidRequest, error.to_string()))
     }
 
-    fn failed(&mut self, attempt: Attempt, error: ProviderError) {
+    fn failed(&mut self, attempt: Attempt, error: ProviderError, seen: Option<Usage>) {
+        let metered = Metered::from(error.usage().or(seen));
+        let deployment = &self.route.catalog()[attempt.deployment()];
+        let bill = bill_of_failure(deployment, metered, Some(&error));
+        self.accounts.push(Account { metered, bill, ..Account::default() });
         let changes = self.route.record(attempt, Err(error), self.now());
-        if let Some(AttemptRecord { pool, deployment, started, ended, error: Some(error) }) =
+        if let Some(AttemptRecord { pool, deployment, started, ended, error: Some(error), .. }) =
             self.route.trail().last()
         {
             let catalog = self.route.catalog();
@@ -213,17 +296,19 @@ impl Journey {
     }
 
     /// Ends a route that was answered whole.
-    pub(crate) fn answered(
-        mut self,
-        attempt: Attempt,
-        usage: Option<Usage>,
-        headroom: Option<Headroom>,
-    ) -> RouteReport {
+    pub(crate) fn answered(mut self, attempt: Attempt, answer: Answer<'_>) -> RouteReport {
         let now = self.now();
+        let metered = answer.metered(self.route.demand().prompt_tokens);
+        let Answer { usage, headroom, model, body, .. } = answer;
+        let bill = bill(&self.route.catalog()[attempt.deployment()], metered);
+        self.accounts.push(Account { model: model.map(Box::from), metered, bill, ..Account::default() });
+        if let Some(content) = &mut self.content {
+            content.answer = body.clone();
+        }
         let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
         let changes = self.route.record(attempt, Ok(lesson), now);
         self.parts.announce(changes);
-        self.tell_answered();
+        self.end(End::Answered);
         self.report(now)
     }
 
@@ -232,13 +317,15 @@ impl Journey {
         let now = self.now();
         let deployment = attempt.deployment();
         let reservation = self.route.record_first_token(attempt, now);
+        self.accounts.push(Account { first_token: Some(now), ..Account::default() });
+        self.stream = Some(StreamProgress::new(self.content.is_some()));
         let report = self.report(now);
         (OpenCall { journey: self, deployment, reservation, headroom }, report)
     }
 
     fn give_up(&mut self, outcome: Result<(), RouteFailure>) -> RouteError {
-        self.tell_failed(self.route.trail().last().and_then(|record| record.error.as_ref()));
         self.over = true;
+        self.tell_end(End::Failed(self.route.trail().last().and_then(|record| record.error.as_ref())));
         let report = Box::new(self.report(self.now()));
         let error = self.route.take_error();
         match (outcome, error) {
@@ -276,7 +363,7 @@ impl Journey {
     }
 
     fn report(&self, now: Timestamp) -> RouteReport {
-        RouteReport::new(&self.route, self.requested.clone(), self.seed, self.upstream, now)
+        RouteReport::new(&self.route, &self.accounts, self.requested.clone(), self.seed, self.upstream, now)
     }
 
     fn now(&self) -> Timestamp {
@@ -304,24 +391,26 @@ impl OpenCall {
         (self.journey.requested.clone(), self.journey.route.entered().first().copied())
     }
 
+    /// Takes note of a chunk that arrived.
+    pub(crate) fn saw(&mut self, chunk: &Chunk) {
+        if let Some(stream) = &mut self.journey.stream {
+            stream.saw(chunk);
+        }
+    }
+
     /// Returns how long the stream may be silent.
     pub(crate) fn idle_limit(&self) -> Duration {
         self.journey.route.catalog()[self.deployment].stream_timeout()
     }
 
-    /// Tells how the stream ended, with this error or whole, and what it used.
-    pub(crate) fn end(self, error: Option<&ProviderError>, usage: Option<Usage>) {
+    /// Tells how the stream ended: with this error, or whole.
+    pub(crate) fn end(self, error: Option<&ProviderError>) {
         let Self { mut journey, reservation, headroom, .. } = self;
+        let usage = journey.stream.as_ref().and_then(StreamProgress::usage);
         let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
         let changes = reservation.settle(error, lesson, journey.now());
         journey.parts.announce(changes);
-        match error {
-            None => journey.tell_answered(),
-            Some(error) => {
-                journey.tell_failed(Some(error));
-                journey.over = true;
-            }
-        }
+        journey.end(error.map_or(End::Answered, |error| End::Failed(Some(error))));
     }
 }
 
@@ -356,45 +445,100 @@ impl Journey {
         }
     }
 
-    fn tell_answered(&mut self) {
+    /// Closes the accounts and tells the end.
+    fn end(&mut self, end: End<'_>) {
         self.over = true;
-        let catalog = self.route.catalog();
-        if let Some(record) = self.route.trail().last() {
-            self.parts.observe(|| Event::Answered {
-                seed: self.seed,
-                requested: &self.requested,
-                pool: catalog[record.pool].alias(),
-                deployment: &catalog[record.deployment],
-                attempts: self.route.trail().len(),
-                latency: self.latency(),
-            });
+        let now = self.now();
+        if let (Some(stream), Some(account), Some(record)) =
+            (&mut self.stream, self.accounts.last_mut(), self.route.trail().last())
+        {
+            let prompt = self.route.demand().prompt_tokens;
+            account.metered = match end {
+                End::Answered => stream.whole(prompt),
+                End::Failed(_) | End::Abandoned => stream.cut(prompt),
+            };
+            account.bill = bill(&self.route.catalog()[record.deployment], account.metered);
+            account.model = stream.take_model();
+            account.ended = Some(now);
         }
+        self.tell_end(end);
     }
 
-    fn tell_failed(&self, error: Option<&ProviderError>) {
-        self.parts.observe(|| Event::Failed {
-            seed: self.seed,
-            requested: &self.requested,
-            attempts: self.route.trail().len(),
-            latency: self.latency(),
-            error,
+    fn tell_end(&self, end: End<'_>) {
+        if self.parts.observers.is_empty() {
+            return;
+        }
+        let attempts = self.attempt_facts(end);
+        let kind = self.route.demand().kind;
+        let mut route = RouteFacts::new(self.seed, &self.requested, kind, &self.context);
+        route.classification = self.classification.as_ref();
+        route.started = self.route.started();
+        route.ended = self.now();
+        route.attempts = &attempts;
+        route.content = self.content.as_ref().map(|content| Content {
+            request: &content.request,
+            answer: self.stream.as_ref().map_or(&content.answer[..], |stream| stream.text().as_bytes()),
         });
+        let event = match (end, attempts.last()) {
+            (End::Answered, Some(last)) => {
+                Event::Answered { pool: last.pool, deployment: last.deployment, route: &route }
+            }
+            // Nobody answers without an attempt.
+            (End::Answered, None) => return,
+            (End::Failed(error), _) => Event::Failed { error, route: &route },
+            (End::Abandoned, _) => Event::Abandoned { route: &route },
+        };
+        self.parts.observe(|| event);
     }
 
-    fn latency(&self) -> Duration {
-        self.now().since(self.route.started())
+    fn attempt_facts<'a>(&'a self, end: End<'a>) -> Vec<AttemptFacts<'a>> {
+        let catalog = self.route.catalog();
+        let ended = self.route.trail().iter().zip(&self.accounts).map(|(record, account)| AttemptFacts {
+            pool: catalog[record.pool].alias(),
+            deployment: &catalog[record.deployment],
+            cause: self.cause_facts(record.cause),
+            started: record.started,
+            first_token: account.first_token,
+            ended: account.ended.unwrap_or(record.ended),
+            outcome: match (&record.error, end) {
+                (Some(error), _) | (None, End::Failed(Some(error))) => AttemptOutcome::Failed(error),
+                (None, End::Answered | End::Failed(None)) => AttemptOutcome::Answered,
+                (None, End::Abandoned) => AttemptOutcome::Abandoned,
+            },
+            model: account.model.as_deref(),
+            metered: account.metered,
+            bill: account.bill,
+        });
+        let left = self.under_way.map(|UnderWay { pool, deployment, cause, started }| AttemptFacts {
+            pool: catalog[pool].alias(),
+            deployment: &catalog[deployment],
+            cause: self.cause_facts(cause),
+            started,
+            first_token: None,
+            ended: self.now(),
+            outcome: AttemptOutcome::Abandoned,
+            model: None,
+            metered: Metered::Unknown,
+            bill: Bill::Unknown,
+        });
+        ended.chain(left).collect()
+    }
+
+    fn cause_facts(&self, cause: AttemptCause) -> CauseFacts<'_> {
+        match cause {
+            AttemptCause::First => CauseFacts::First,
+            AttemptCause::Retry => CauseFacts::Retry,
+            AttemptCause::Fallback { from, kind } => {
+                CauseFacts::Fallback { from: self.route.catalog()[from].alias(), kind }
+            }
+        }
     }
 }
 
 impl Drop for Journey {
     fn drop(&mut self) {
         if !self.over {
-            self.parts.observe(|| Event::Abandoned {
-                seed: self.seed,
-                requested: &self.requested,
-                attempts: self.route.trail().len(),
-                latency: self.latency(),
-            });
+            self.end(End::Abandoned);
         }
     }
 }

@@ -18,6 +18,7 @@ mod demand;
 mod engine;
 mod error;
 mod estimate;
+mod metering;
 mod payload;
 mod report;
 mod router;
@@ -25,10 +26,12 @@ mod stream;
 mod suggest;
 
 pub use router_core::{
-    Alias, BreakerState, ByteEstimate, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification,
-    Classifier, Clock, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding,
-    KindPolicy, MinuteWindow, Observer, Obstacle, Price, Provider, ProviderError, ProviderErrorKind, Reply,
-    RequestError, Severity, StateStore, Strategy, Timestamp, TokenCounter, Usage, Usd, check, strategies,
+    Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, ByteEstimate, CauseFacts, ChatRequest,
+    ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Clock, Cost, DeploymentId, Edit,
+    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, KindPolicy, Metered, MinuteWindow, Observer,
+    Obstacle, Price, Provider, ProviderError, ProviderErrorKind, Reply, RequestContext, RequestError,
+    RouteFacts, ServiceTier, Severity, StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage,
+    Usd, check, strategies,
 };
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};

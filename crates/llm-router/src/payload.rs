@@ -1,6 +1,9 @@
 //! What requests of every kind have in common, as far as routing goes.
 
-use router_core::{Alias, ChatRequest, Classifier, Edit, EmbeddingRequest, RequestError, TokenCounter};
+use bytes::Bytes;
+use router_core::{
+    ChatRequest, Classification, Classifier, Edit, EmbeddingRequest, RequestError, TokenCounter,
+};
 use serde::Deserialize;
 
 /// A request that can be routed: [`ChatRequest`] or [`EmbeddingRequest`].
@@ -30,8 +33,11 @@ pub trait Payload: Clone + Send + Sync + sealed::Sealed {
     /// Returns the estimated tokens of what the model will read.
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64;
 
-    /// Returns the alias a classifier chooses; `None` for what classifiers do not read.
-    fn classify(&self, classifier: &dyn Classifier) -> Option<Alias>;
+    /// Returns what a classifier says of it; `None` for what classifiers do not read.
+    fn classify(&self, classifier: &dyn Classifier) -> Option<Classification>;
+
+    /// Returns the body as the caller wrote it.
+    fn body(&self) -> &Bytes;
 }
 
 mod sealed {
@@ -67,8 +73,12 @@ impl Payload for ChatRequest {
         counter.count(self)
     }
 
-    fn classify(&self, classifier: &dyn Classifier) -> Option<Alias> {
-        Some(classifier.classify(self).alias)
+    fn classify(&self, classifier: &dyn Classifier) -> Option<Classification> {
+        Some(classifier.classify(self))
+    }
+
+    fn body(&self) -> &Bytes {
+        self.body()
     }
 }
 
@@ -97,7 +107,11 @@ impl Payload for EmbeddingRequest {
         counter.count_embedding(self)
     }
 
-    fn classify(&self, _classifier: &dyn Classifier) -> Option<Alias> {
+    fn classify(&self, _classifier: &dyn Classifier) -> Option<Classification> {
         None
+    }
+
+    fn body(&self) -> &Bytes {
+        self.body()
     }
 }

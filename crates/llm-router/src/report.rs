@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use router_core::{Alias, DeploymentId, ProviderErrorKind, Route, Timestamp};
+use router_core::{Alias, DeploymentId, ProviderErrorKind, Route, Timestamp, Usage, Usd};
+
+use crate::metering::Account;
 
 /// How a request was routed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -34,6 +36,11 @@ pub struct AttemptReport {
     pub deployment: DeploymentId,
     /// How long it took; of a stream, to its first token.
     pub latency: Duration,
+    /// The tokens it used, estimated where the provider did not count them; `None` where nothing is known, and for a stream that is
+    /// still under way.
+    pub usage: Option<Usage>,
+    /// What it costs; `None` when that is not known.
+    pub cost: Option<Usd>,
     /// Why it failed; `None` when it answered.
     pub error: Option<AttemptError>,
 }
@@ -66,6 +73,7 @@ impl RouteReport {
 
     pub(crate) fn new(
         route: &Route,
+        accounts: &[Account],
         requested: Alias,
         seed: u64,
         upstream: Duration,
@@ -75,10 +83,13 @@ impl RouteReport {
         let attempts: Vec<AttemptReport> = route
             .trail()
             .iter()
-            .map(|record| AttemptReport {
+            .zip(accounts)
+            .map(|(record, account)| AttemptReport {
                 pool: catalog[record.pool].alias().clone(),
                 deployment: catalog[record.deployment].id().clone(),
                 latency: record.ended.since(record.started),
+                usage: account.metered.usage(),
+                cost: account.bill.total(),
                 error: record.error.as_ref().map(|error| AttemptError {
                     kind: error.kind(),
                     status: error.status().map(|status| status.as_u16()),
@@ -97,5 +108,10 @@ impl RouteReport {
             upstream,
             seed,
         }
+    }
+
+    /// Returns what all attempts cost; `None` when that of one is not known, as for a stream that is still under way.
+    pub fn cost(&self) -> Option<Usd> {
+        self.attempts.iter().try_fold(Usd::default(), |sum, attempt| Some(sum.plus(attempt.cost?)))
     }
 }

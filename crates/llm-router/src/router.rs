@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use router_core::{
-    Alias, ChatRequest, Classifier, Clock, EmbeddingReply, EmbeddingRequest, Fleet, HealthChange,
-    HealthListener, Observer, PoolIndex, Provider, Reply, StateStore, TokenCounter,
+    Alias, ChatRequest, Classification, Classifier, Clock, EmbeddingReply, EmbeddingRequest, Fleet,
+    HealthChange, HealthListener, Observer, PoolIndex, Provider, Reply, RequestContext, StateStore,
+    TokenCounter,
 };
 
 use crate::builder::{BuildError, RouterBuilder};
@@ -16,6 +17,7 @@ use crate::continuation::Continuer;
 use crate::demand::without_router_fields;
 use crate::engine::{Embedded, Streamed, Whole};
 use crate::error::RouteError;
+use crate::metering::Answer;
 use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::stream::CompletionStream;
@@ -36,6 +38,7 @@ use crate::stream::CompletionStream;
 #[derive(Debug, Clone)]
 pub struct Router {
     pub(crate) parts: Arc<Parts>,
+    pub(crate) context: Arc<RequestContext>,
 }
 
 /// What a router is made of.
@@ -45,6 +48,8 @@ pub(crate) struct Parts {
     /// One per deployment, in the order of the catalog.
     pub(crate) providers: Box<[Arc<dyn Provider>]>,
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
+    /// Whether observers are told what was asked and answered.
+    pub(crate) observes_content: bool,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
     pub(crate) token_counter: Arc<dyn TokenCounter>,
@@ -100,12 +105,29 @@ impl Router {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let router = Self { parts: Arc::new(parts) };
+        let router = Self { parts: Arc::new(parts), context: Arc::default() };
         if let Some(store) = &router.parts.state_store {
             let listener: Arc<dyn HealthListener> = Arc::clone(&router.parts) as _;
             store.subscribe(Arc::downgrade(&listener));
         }
         router
+    }
+
+    /// Returns the same router for requests that are made in this context: observers are told of it. Cheap enough to be asked for
+    /// each request.
+    ///
+    /// ```no_run
+    /// use llm_router::{ChatRequest, RequestContext, Router};
+    ///
+    /// # async fn ask(router: Router) -> Result<(), Box<dyn std::error::Error>> {
+    /// let context = RequestContext::new().with_user("u-17").with_tag("nightly");
+    /// let answer = router.on_behalf_of(context).completion(&ChatRequest::user("fast", "Hello!")?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_behalf_of(&self, context: impl Into<Arc<RequestContext>>) -> Self {
+        Self { parts: Arc::clone(&self.parts), context: context.into() }
     }
 
     /// Answers a request with a whole reply, whatever its `stream` field says.
@@ -118,7 +140,7 @@ impl Router {
     pub async fn completion(&self, request: &ChatRequest) -> Result<Completion, RouteError> {
         let mut journey = self.set_out::<Whole>(request)?;
         let (reply, attempt) = journey.run::<Whole>(without_router_fields(request)?.as_ref()).await?;
-        let report = journey.answered(attempt, reply.usage, reply.headroom);
+        let report = journey.answered(attempt, Answer::from(&reply));
         Ok(Completion { reply, report })
     }
 
@@ -133,7 +155,7 @@ impl Router {
     pub async fn embedding(&self, request: &EmbeddingRequest) -> Result<Embedding, RouteError> {
         let mut journey = self.set_out::<Embedded>(request)?;
         let (reply, attempt) = journey.run::<Embedded>(without_router_fields(request)?.as_ref()).await?;
-        let report = journey.answered(attempt, reply.usage, reply.headroom);
+        let report = journey.answered(attempt, Answer::from(&reply));
         Ok(Embedding { reply, report })
     }
 
@@ -166,23 +188,32 @@ impl Router {
     }
 
     /// Finds the pool of a request: the alias it names, or the one the classifier chooses.
-    pub(crate) fn resolve(&self, request: &impl Payload) -> Result<(Alias, PoolIndex), RouteError> {
+    pub(crate) fn resolve(&self, request: &impl Payload) -> Result<Resolved, RouteError> {
         let catalog = self.parts.fleet.catalog();
-        let chosen = match &self.parts.classifier {
+        let classification = match &self.parts.classifier {
             Some((name, classifier)) if name.as_str() == request.model() => request.classify(&**classifier),
             _ => None,
         };
-        let name = chosen.as_ref().map_or(request.model(), Alias::as_str);
+        let name = classification.as_ref().map_or(request.model(), |chosen| chosen.alias.as_str());
         match catalog.pool(name) {
             Some(pool) => {
                 // A pattern or a further name: what was asked for is another name than the pool's.
                 let own = catalog[pool].alias();
                 let asked = if own.as_str() == name { None } else { Alias::try_from(name).ok() };
-                Ok((asked.unwrap_or_else(|| own.clone()), pool))
+                let requested = asked.unwrap_or_else(|| own.clone());
+                Ok(Resolved { requested, pool, classification })
             }
             None => Err(RouteError::UnknownAlias { alias: name.to_owned(), known: self.aliases() }),
         }
     }
+}
+
+/// Where a request begins.
+pub(crate) struct Resolved {
+    pub(crate) requested: Alias,
+    pub(crate) pool: PoolIndex,
+    /// What the classifier said, if it chose.
+    pub(crate) classification: Option<Classification>,
 }
 
 impl Parts {

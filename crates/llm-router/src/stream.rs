@@ -85,7 +85,7 @@ impl CompletionStream {
     ) -> Self {
         let Opened { ready, rest, .. } = opened;
         Self {
-            usage: ready.iter().rev().find_map(|chunk| chunk.usage),
+            usage: None,
             ready: ready.into_iter(),
             idle: Idle::new(call.idle_limit()),
             state: State::Open(rest, call),
@@ -115,6 +115,9 @@ impl CompletionStream {
     fn admit(&mut self, chunk: &Chunk) -> bool {
         // Counts are cumulative: the last one stands.
         self.usage = chunk.usage.or(self.usage);
+        if let State::Open(_, call) = &mut self.state {
+            call.saw(chunk);
+        }
         let shown = match chunk.kind {
             // Who goes on with an answer does not begin it again.
             ChunkKind::Preamble => self.continuation.is_none(),
@@ -136,7 +139,7 @@ impl CompletionStream {
         };
         let (requested, pool) = call.origin();
         let deployment = call.deployment();
-        call.end(Some(&error), self.usage);
+        call.end(Some(&error));
         match (self.continuer.take(), pool) {
             (Some(continuer), Some(pool)) if continuer.can_continue() => {
                 let going_on = continuer.go_on(OpenedBefore { requested, pool, deployment });
@@ -206,7 +209,7 @@ impl Stream for CompletionStream {
                     }
                     Poll::Ready(None) => {
                         if let State::Open(_, call) = std::mem::replace(&mut this.state, State::Ended) {
-                            call.end(None, this.usage);
+                            call.end(None);
                         }
                         return Poll::Ready(None);
                     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::Usage;
+
 /// A failed call to a provider.
 ///
 /// It is one pointer wide, so that results stay small. Adapters build it from the status and the machine-readable code;
@@ -27,6 +29,7 @@ struct Inner {
     code: Option<Box<str>>,
     message: Box<str>,
     retry_after: Option<Duration>,
+    usage: Option<Box<Usage>>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -175,6 +178,7 @@ impl ProviderError {
             code: None,
             message: message.into(),
             retry_after: None,
+            usage: None,
             source: None,
         }))
     }
@@ -197,6 +201,13 @@ impl ProviderError {
     #[must_use]
     pub fn with_retry_after(mut self, span: Duration) -> Self {
         self.0.retry_after = Some(span);
+        self
+    }
+
+    /// Adds the tokens that the provider counted, and bills, all the same.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.0.usage = Some(Box::new(usage));
         self
     }
 
@@ -241,6 +252,11 @@ impl ProviderError {
     pub const fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
+
+    /// Returns the tokens that the provider counted before it failed.
+    pub fn usage(&self) -> Option<Usage> {
+        self.0.usage.as_deref().copied()
+    }
 }
 
 impl fmt::Display for ProviderError {
@@ -259,13 +275,14 @@ impl fmt::Display for ProviderError {
 
 impl fmt::Debug for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, status, code, message, retry_after, source } = &*self.0;
+        let Inner { kind, status, code, message, retry_after, usage, source } = &*self.0;
         f.debug_struct("ProviderError")
             .field("kind", kind)
             .field("status", status)
             .field("code", code)
             .field("message", message)
             .field("retry_after", retry_after)
+            .field("usage", usage)
             .field("source", source)
             .finish()
     }

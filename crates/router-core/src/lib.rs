@@ -13,6 +13,7 @@
 //!   [`fault`](ProviderError::fault), are all that decisions are made of.
 //! - [`ChatRequest`], [`Reply`] and [`Chunk`] are the payload, [`EmbeddingRequest`] and [`EmbeddingReply`] that of embeddings:
 //!   OpenAI's shape, kept as bytes.
+//! - [`RequestContext`] is for whom a request is made; [`RouteFacts`] is its story, told to observers at its end.
 //! - [`Provider`], [`Observer`], [`StateStore`], [`Classifier`], [`TokenCounter`] and [`Clock`] are the ports that other crates implement.
 //!
 //! See [`Route`] for the loop that drives it all.
@@ -22,6 +23,7 @@ mod catalog;
 mod check;
 mod classifier;
 mod config;
+mod context;
 mod demand;
 mod dice;
 mod embedding;
@@ -42,6 +44,7 @@ mod state_store;
 mod strategy;
 mod time;
 mod token_counter;
+mod trace;
 mod usage;
 mod window;
 
@@ -53,15 +56,16 @@ pub use self::config::{
     Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, KindPolicy, Place,
     PoolConfig, Settings,
 };
+pub use self::context::RequestContext;
 pub use self::demand::{Demand, RequestKind, TagSet};
 pub use self::dice::Dice;
 pub use self::embedding::{EmbeddingReply, EmbeddingRequest, Encoding};
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
 pub use self::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
 pub use self::headroom::Headroom;
-pub use self::money::{Price, Usd};
+pub use self::money::{Bill, Cost, Price, Usd};
 pub use self::names::{Alias, BlankName, DeploymentId};
-pub use self::observer::{Event, Observer};
+pub use self::observer::{AttemptFacts, AttemptOutcome, CauseFacts, Content, Event, Observer, RouteFacts};
 pub use self::provider::Provider;
 pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply, StreamedReply};
 pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
@@ -73,5 +77,6 @@ pub use self::strategy::{
 };
 pub use self::time::{Clock, Timestamp};
 pub use self::token_counter::{ByteEstimate, TokenCounter};
-pub use self::usage::Usage;
+pub use self::trace::TraceContext;
+pub use self::usage::{Metered, ServiceTier, Usage};
 pub use self::window::MinuteWindow;

@@ -57,3 +57,67 @@ impl Price {
         self.input.times(prompt_tokens).plus(self.output.times(completion_tokens))
     }
 }
+
+/// What one attempt costs, and for what. The parts add up to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Cost {
+    /// The prompt, apart from what the cache and sound have prices for.
+    pub input: Usd,
+    /// What was read from the provider's cache.
+    pub cache_read: Usd,
+    /// What was written to the provider's caches.
+    pub cache_write: Usd,
+    /// The answer, apart from reasoning and sound.
+    pub output: Usd,
+    /// Reasoning.
+    pub reasoning: Usd,
+    /// Sound, in the prompt and in the answer.
+    pub audio: Usd,
+    /// What is charged by the request, or what a provider reports as one sum.
+    pub flat: Usd,
+}
+
+impl Cost {
+    /// Makes a cost without parts, such as one that a provider reports.
+    pub const fn flat(total: Usd) -> Self {
+        let zero = Usd(0);
+        Self {
+            input: zero,
+            cache_read: zero,
+            cache_write: zero,
+            output: zero,
+            reasoning: zero,
+            audio: zero,
+            flat: total,
+        }
+    }
+
+    /// Returns the sum of the parts.
+    pub const fn total(&self) -> Usd {
+        let input = self.input.plus(self.cache_read).plus(self.cache_write);
+        input.plus(self.output).plus(self.reasoning).plus(self.audio).plus(self.flat)
+    }
+}
+
+/// What is known of an attempt's cost. Unknown is not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bill {
+    /// Nothing was used, as far as anybody knows: the call failed before an answer.
+    #[default]
+    Nothing,
+    /// It costs this much.
+    Known(Cost),
+    /// Tokens were or may have been used, but how many, or at what price, is not known.
+    Unknown,
+}
+
+impl Bill {
+    /// Returns the amount; zero for nothing, `None` when it is not known.
+    pub const fn total(&self) -> Option<Usd> {
+        match self {
+            Self::Nothing => Some(Usd(0)),
+            Self::Known(cost) => Some(cost.total()),
+            Self::Unknown => None,
+        }
+    }
+}

@@ -96,6 +96,17 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    /// Returns the model that answers, as the chunk names it.
+    pub fn model(&self) -> Option<Box<str>> {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            model: Option<Box<str>>,
+        }
+        serde_json::from_slice::<Body>(&self.data).ok()?.model.filter(|model| !model.is_empty())
+    }
+}
+
 impl fmt::Debug for Chunk {
     /// Shows the kind, usage and size, never the text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -135,6 +135,11 @@ impl Attempt {
     pub const fn timeout(&self) -> Duration {
         self.timeout
     }
+
+    /// Returns when it was decided on.
+    pub const fn started(&self) -> Timestamp {
+        self.started
+    }
 }
 
 /// What came of one attempt.
@@ -144,6 +149,8 @@ pub struct AttemptRecord {
     pub pool: PoolIndex,
     /// The deployment that was called.
     pub deployment: DeploymentIndex,
+    /// Why it was called.
+    pub cause: AttemptCause,
     /// When it began.
     pub started: Timestamp,
     /// When its outcome was known: for a stream, at the first token.
@@ -254,7 +261,7 @@ impl Route {
         outcome: Result<Lesson, ProviderError>,
         now: Timestamp,
     ) -> Vec<HealthChange> {
-        let Attempt { reservation, pool, started, timeout, .. } = attempt;
+        let Attempt { reservation, pool, cause, started, timeout } = attempt;
         let deployment = reservation.deployment();
         let kind = self.demand.kind;
         let (lesson, error) = match outcome {
@@ -272,18 +279,18 @@ impl Route {
         };
         let changes = reservation.settle(error.as_ref(), lesson, now);
         self.turn = if error.is_none() { Turn::Over(Ok(())) } else { Turn::Reconsider };
-        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error });
+        self.trail.push(AttemptRecord { pool, deployment, cause, started, ended: now, error });
         changes
     }
 
     /// Takes note that a stream's first token has arrived: the route is over, the call is not. Settle the reservation when
     /// the stream ends.
     pub fn record_first_token(&mut self, attempt: Attempt, now: Timestamp) -> Reservation {
-        let Attempt { reservation, pool, started, .. } = attempt;
+        let Attempt { reservation, pool, cause, started, .. } = attempt;
         let deployment = reservation.deployment();
         reservation.learn_latency(RequestKind::Stream, now.since(started), now);
         self.turn = Turn::Over(Ok(()));
-        self.trail.push(AttemptRecord { pool, deployment, started, ended: now, error: None });
+        self.trail.push(AttemptRecord { pool, deployment, cause, started, ended: now, error: None });
         reservation
     }
 
@@ -300,6 +307,11 @@ impl Route {
     /// Returns when the route began.
     pub const fn started(&self) -> Timestamp {
         self.started
+    }
+
+    /// Returns what the request asks for.
+    pub const fn demand(&self) -> &Demand {
+        &self.demand
     }
 
     /// Returns the configuration it goes by.

@@ -1,6 +1,6 @@
 //! Events as log lines.
 
-use router_core::{Event, HealthChange, Observer};
+use router_core::{Event, HealthChange, Observer, RouteFacts};
 
 /// Writes every event to `tracing`.
 ///
@@ -31,18 +31,21 @@ impl Observer for TracingObserver {
             Event::Health(HealthChange::Recovered { deployment }) => {
                 tracing::info!(%deployment, "deployment recovered");
             }
-            Event::Answered { seed, requested, pool, deployment, attempts, latency } => {
-                let latency_ms = latency.as_millis();
+            Event::Answered { pool, deployment, route } => {
+                let RouteFacts { seed, requested, attempts, .. } = route;
+                let (latency_ms, attempts) = (route.latency().as_millis(), attempts.len());
                 let deployment = deployment.id();
                 tracing::debug!(seed, %requested, %pool, %deployment, attempts, latency_ms, "answered");
             }
-            Event::Failed { seed, requested, attempts, latency, error } => {
-                let latency_ms = latency.as_millis();
+            Event::Failed { error, route } => {
+                let RouteFacts { seed, requested, attempts, .. } = route;
+                let (latency_ms, attempts) = (route.latency().as_millis(), attempts.len());
                 let error = error.map(ToString::to_string);
                 tracing::warn!(seed, %requested, attempts, latency_ms, error, "request failed");
             }
-            Event::Abandoned { seed, requested, attempts, latency } => {
-                let latency_ms = latency.as_millis();
+            Event::Abandoned { route } => {
+                let RouteFacts { seed, requested, attempts, .. } = route;
+                let (latency_ms, attempts) = (route.latency().as_millis(), attempts.len());
                 tracing::debug!(seed, %requested, attempts, latency_ms, "caller left");
             }
             // Events are open to extension; what this sink does not know yet still shows.

@@ -1,6 +1,6 @@
 //! Anthropic counts what it read from caches and wrote to them beside the input; here they are part of the prompt.
 
-use router_core::Usage;
+use router_core::{ServiceTier, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,6 +16,17 @@ pub(super) struct WireUsage {
     cache_creation_input_tokens: Count,
     cache_creation: Option<CacheCreation>,
     output_tokens_details: Option<OutputDetails>,
+    service_tier: Option<WireTier>,
+}
+
+/// The class of service; names yet to come mean the usual one.
+#[derive(Debug, Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum WireTier {
+    Batch,
+    Priority,
+    #[serde(other)]
+    Standard,
 }
 
 #[derive(Debug, Deserialize, Default, Clone, Copy)]
@@ -49,6 +60,7 @@ impl WireUsage {
                 .or(self.cache_creation_input_tokens),
             cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            service_tier: later.service_tier.or(self.service_tier),
         };
     }
 
@@ -68,6 +80,12 @@ impl WireUsage {
             cache_write_5m: written - one_hour,
             cache_write_1h: one_hour,
             reasoning: thinking.min(completion),
+            tier: match self.service_tier {
+                Some(WireTier::Batch) => ServiceTier::Batch,
+                Some(WireTier::Priority) => ServiceTier::Priority,
+                Some(WireTier::Standard) | None => ServiceTier::Standard,
+            },
+            ..Usage::default()
         }
     }
 }
@@ -85,7 +103,7 @@ mod tests {
         let usage = read(
             r#"{"input_tokens":10,"cache_creation_input_tokens":300,"cache_read_input_tokens":4000,"output_tokens":7,
             "cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},
-            "output_tokens_details":{"thinking_tokens":5}}"#,
+            "output_tokens_details":{"thinking_tokens":5},"service_tier":"priority"}"#,
         );
         assert_eq!(
             usage.canonical(),
@@ -96,6 +114,8 @@ mod tests {
                 cache_write_5m: 100,
                 cache_write_1h: 200,
                 reasoning: 5,
+                tier: ServiceTier::Priority,
+                ..Usage::default()
             }
         );
     }

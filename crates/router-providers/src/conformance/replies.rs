@@ -1,6 +1,6 @@
 //! Whole replies.
 
-use router_core::Usage;
+use router_core::{Usage, Usd};
 use serde_json::{Value, json};
 
 use super::exchange::{Exchange, target};
@@ -128,7 +128,18 @@ pub(super) fn openai_usage(provider: &str, usage: &Value) -> Option<Usage> {
         cache_write_5m: count(&usage["prompt_tokens_details"]["cache_write_tokens"]),
         cache_write_1h: 0,
         reasoning: reasoning.min(completion),
+        audio_prompt: count(&usage["prompt_tokens_details"]["audio_tokens"]),
+        audio_completion: count(&usage["completion_tokens_details"]["audio_tokens"]),
+        reported_cost: reported_cost(usage),
+        ..Usage::default()
     })
+}
+
+/// The cost as the vendors document it: dollars, dollars in parts, or ticks of 10^-10 dollars.
+fn reported_cost(usage: &Value) -> Option<Usd> {
+    let dollars = usage["cost"].as_f64().or(usage["cost"]["total_cost"].as_f64());
+    let ticks = usage["cost_in_usd_ticks"].as_u64();
+    dollars.and_then(Usd::from_dollars).or(ticks.map(|ticks| Usd::from_pico(ticks * 100)))
 }
 
 pub(super) fn anthropic_usage(usage: &Value) -> Usage {
@@ -142,5 +153,6 @@ pub(super) fn anthropic_usage(usage: &Value) -> Usage {
         cache_write_5m: written - one_hour,
         cache_write_1h: one_hour,
         reasoning: usage["output_tokens_details"]["thinking_tokens"].as_u64().unwrap_or(0),
+        ..Usage::default()
     }
 }

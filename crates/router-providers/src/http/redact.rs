@@ -53,6 +53,9 @@ impl Redactor {
         if let Some(span) = error.retry_after() {
             cleaned = cleaned.with_retry_after(span);
         }
+        if let Some(usage) = error.usage() {
+            cleaned = cleaned.with_usage(usage);
+        }
         cleaned
     }
 

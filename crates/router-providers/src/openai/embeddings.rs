@@ -63,7 +63,7 @@ pub(super) fn decode(reply: WireReply) -> Result<EmbeddingReply, ProviderError> 
     }
     Ok(EmbeddingReply {
         model: scan.model.and_then(raw_json::text).map(std::borrow::Cow::into_owned),
-        usage: scan.usage.and_then(usage::read),
+        usage: scan.usage.and_then(|counts| usage::read(counts, None)),
         body: reply.body,
         headroom: None,
     })

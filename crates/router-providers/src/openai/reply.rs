@@ -30,7 +30,7 @@ pub(super) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
     }
     Ok(Reply {
         model: scan.model.and_then(raw_json::text).map(std::borrow::Cow::into_owned),
-        usage: scan.usage.and_then(usage::read),
+        usage: scan.usage.and_then(|counts| usage::read(counts, scan.service_tier)),
         body: reply.body,
         headroom: None,
     })
@@ -62,6 +62,8 @@ pub(super) struct Scan<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) service_tier: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Choices<'a>>,
 }

@@ -42,7 +42,7 @@ impl Decoder {
         if scan.is_error() || (&event.name[..] == b"error" && scan.choices.is_none()) {
             return Err(errors::in_band(text));
         }
-        let usage = scan.usage.and_then(usage::read);
+        let usage = scan.usage.and_then(|counts| usage::read(counts, scan.service_tier));
         let kind = match &scan.choices {
             Some(choices) if choices.error.is_some() => {
                 return Err(errors::in_choice(choices.error.flatten()));

@@ -1,7 +1,7 @@
 //! From the many spellings of OpenAI-shaped usage to one.
 
-use router_core::Usage;
-use serde::Deserialize;
+use router_core::{ServiceTier, Usage, Usd};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::raw_json::{self, Count};
@@ -21,6 +21,39 @@ struct WireUsage {
     cached_tokens: Count,
     /// Mistral's.
     num_cached_tokens: Count,
+    /// OpenRouter's, a number; Perplexity's, an object.
+    cost: Dollars,
+    /// Whether OpenRouter used the caller's own key at the provider, who then charges beside OpenRouter's `cost`.
+    is_byok: Option<bool>,
+    cost_details: Option<CostDetails>,
+    /// xAI's: ten billion ticks are a dollar.
+    cost_in_usd_ticks: Count,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(default)]
+struct CostDetails {
+    upstream_inference_cost: Dollars,
+}
+
+/// An amount that may not be there, or may be something else.
+#[derive(Default, Clone, Copy)]
+struct Dollars(Option<Usd>);
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Wire {
+            Number(f64),
+            Parts { total_cost: f64 },
+            Other(serde::de::IgnoredAny),
+        }
+        Ok(Self(match Wire::deserialize(deserializer)? {
+            Wire::Number(dollars) | Wire::Parts { total_cost: dollars } => Usd::from_dollars(dollars),
+            Wire::Other(_) => None,
+        }))
+    }
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -28,22 +61,38 @@ struct WireUsage {
 struct PromptDetails {
     cached_tokens: Count,
     cache_write_tokens: Count,
+    audio_tokens: Count,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
 #[serde(default)]
 struct CompletionDetails {
     reasoning_tokens: Count,
+    audio_tokens: Count,
 }
 
-/// Reads a `usage` object; `None` when it tells nothing.
-pub(super) fn read(usage: &RawValue) -> Option<Usage> {
+impl WireUsage {
+    fn reported_cost(&self) -> Option<Usd> {
+        /// A tick is 10^-10 dollars.
+        const TICK: Usd = Usd::from_pico(100);
+        let upstream = match self.is_byok {
+            Some(true) => self.cost_details.unwrap_or_default().upstream_inference_cost.0,
+            Some(false) | None => None,
+        };
+        let cost = self.cost.0.map(|cost| cost.plus(upstream.unwrap_or_default()));
+        cost.or(self.cost_in_usd_ticks.0.map(|ticks| TICK.times(ticks)))
+    }
+}
+
+/// Reads a `usage` object, of a reply with this `service_tier`; `None` when it tells nothing.
+pub(super) fn read(usage: &RawValue, service_tier: Option<&RawValue>) -> Option<Usage> {
     let wire: WireUsage = raw_json::parse(usage.get()).ok()?;
     if wire.prompt_tokens.0.is_none() && wire.completion_tokens.0.is_none() {
         return None;
     }
     let details = wire.prompt_tokens_details.unwrap_or_default();
-    let reasoning = wire.completion_tokens_details.unwrap_or_default().reasoning_tokens.or_zero();
+    let answer = wire.completion_tokens_details.unwrap_or_default();
+    let reasoning = answer.reasoning_tokens.or_zero();
     let mut prompt = wire.prompt_tokens.or_zero();
     let mut completion = wire.completion_tokens.or_zero();
     // xAI counts reasoning beside the completion. Its total gives it away, so this needs no vendor's name and holds behind
@@ -70,6 +119,12 @@ pub(super) fn read(usage: &RawValue) -> Option<Usage> {
         cache_write_5m: written,
         cache_write_1h: 0,
         reasoning: reasoning.min(completion),
+        audio_prompt: details.audio_tokens.or_zero().min(prompt),
+        audio_completion: answer.audio_tokens.or_zero().min(completion),
+        tier: service_tier
+            .and_then(raw_json::text)
+            .map_or(ServiceTier::Standard, |tier| ServiceTier::named(&tier)),
+        reported_cost: wire.reported_cost(),
     })
 }
 
@@ -78,7 +133,7 @@ mod tests {
     use super::*;
 
     fn usage(json: &str) -> Option<Usage> {
-        read(serde_json::from_str(json).unwrap())
+        read(serde_json::from_str(json).unwrap(), None)
     }
 
     #[test]
@@ -123,6 +178,44 @@ mod tests {
         assert_eq!(with(402, 565), expected, "included, as at OpenAI");
         assert_eq!(with(97, 565), expected, "beside it, as at xAI");
         assert_eq!(with(10, 173).reasoning, 10, "more reasoning than completion is cut to it");
+    }
+
+    #[test]
+    fn sound_is_counted_apart() {
+        let json = r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"audio_tokens":4},
+            "completion_tokens_details":{"audio_tokens":3}}"#;
+        let expected =
+            Usage { prompt: 10, completion: 5, audio_prompt: 4, audio_completion: 3, ..Usage::default() };
+        assert_eq!(usage(json), Some(expected));
+    }
+
+    #[test]
+    fn each_vendor_s_own_cost_is_read_to_the_pico_dollar() {
+        let check = |members: &str, pico: Option<u64>| {
+            let usage = usage(&format!(r#"{{"prompt_tokens":1,"completion_tokens":1,{members}}}"#)).unwrap();
+            assert_eq!(usage.reported_cost, pico.map(Usd::from_pico), "{members}");
+        };
+        check(r#""cost":0.00132315,"is_byok":false"#, Some(1_323_150_000));
+        check(r#""cost":0"#, Some(0));
+        check(
+            r#""cost":0.00001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0002}"#,
+            Some(210_000_000),
+        );
+        check(r#""cost":{"input_tokens_cost":0.000009,"total_cost":0.00503}"#, Some(5_030_000_000));
+        check(r#""cost_in_usd_ticks":8934000"#, Some(893_400_000));
+        check(r#""cost":null"#, None);
+        check(r#""cost":"dear""#, None);
+    }
+
+    #[test]
+    fn the_class_of_service_stands_beside_the_usage() {
+        let raw = |json: &'static str| serde_json::from_str::<&RawValue>(json).unwrap();
+        let counted = raw(r#"{"prompt_tokens":1,"completion_tokens":1}"#);
+        let tier = |name| read(counted, Some(raw(name))).unwrap().tier;
+        assert_eq!(tier(r#""flex""#), ServiceTier::Flex);
+        assert_eq!(tier(r#""priority""#), ServiceTier::Priority);
+        assert_eq!(tier(r#""default""#), ServiceTier::Standard);
+        assert_eq!(tier("null"), ServiceTier::Standard);
     }
 
     #[test]
