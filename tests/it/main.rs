@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
+mod accounts;
 mod bad_input;
 mod embeddings;
 mod engine;
