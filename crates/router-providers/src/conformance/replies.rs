@@ -135,8 +135,13 @@ pub(super) fn openai_usage(provider: &str, usage: &Value) -> Option<Usage> {
     })
 }
 
-/// The cost as the vendors document it: dollars, dollars in parts, or ticks of 10^-10 dollars.
+/// The cost as the vendors document it: dollars, dollars in parts, or ticks of 10^-10 dollars. Whoever brings a key of their own
+/// pays the provider beside OpenRouter.
 fn reported_cost(usage: &Value) -> Option<Usd> {
+    if usage["is_byok"] == true {
+        let upstream = usage["cost_details"]["upstream_inference_cost"].as_f64().unwrap_or_default();
+        return usage["cost"].as_f64().and_then(|cost| Usd::from_dollars(cost + upstream));
+    }
     let dollars = usage["cost"].as_f64().or(usage["cost"]["total_cost"].as_f64());
     let ticks = usage["cost_in_usd_ticks"].as_u64();
     dollars.and_then(Usd::from_dollars).or(ticks.map(|ticks| Usd::from_pico(ticks * 100)))
