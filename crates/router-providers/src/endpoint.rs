@@ -26,6 +26,10 @@ pub struct Endpoint {
     pub api_key: Option<SecretString>,
     /// The base URL, instead of the provider's own.
     pub api_base: Option<String>,
+    /// The version of the interface, at providers that want one: Azure.
+    pub api_version: Option<String>,
+    /// A token of Microsoft Entra ID instead of a key, at Azure.
+    pub azure_ad_token: Option<SecretString>,
     /// The organization to bill, at providers that know organizations.
     pub organization: Option<String>,
     /// Further headers, which also replace those of the provider's format. Their values count as credentials.
@@ -40,6 +44,8 @@ impl Endpoint {
             custom_llm_provider: None,
             api_key: None,
             api_base: None,
+            api_version: None,
+            azure_ad_token: None,
             organization: None,
             headers: Vec::new(),
         }
@@ -60,6 +66,18 @@ impl Endpoint {
     /// Sets the base URL.
     pub fn with_api_base(mut self, base: impl Into<String>) -> Self {
         self.api_base = Some(base.into());
+        self
+    }
+
+    /// Sets the version of the interface.
+    pub fn with_api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// Sets the token of Microsoft Entra ID.
+    pub fn with_azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.azure_ad_token = Some(token.into());
         self
     }
 
@@ -85,6 +103,8 @@ impl fmt::Debug for Endpoint {
             .field("custom_llm_provider", &self.custom_llm_provider)
             .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
             .field("api_base", &self.api_base.as_ref().map(|_| "[set]"))
+            .field("api_version", &self.api_version)
+            .field("azure_ad_token", &self.azure_ad_token.as_ref().map(|_| "[redacted]"))
             .field("organization", &self.organization)
             .field("headers", &headers)
             .finish()
@@ -120,6 +140,22 @@ pub enum EndpointError {
     ApiBase {
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// The provider has no address of its own.
+    #[error(
+        "`api_base` is missing: provider `{provider}` is at another address for everybody, such as `https://my-resource.openai.azure.com`"
+    )]
+    MissingApiBase {
+        /// The provider.
+        provider: &'static str,
+    },
+    /// The version of the interface cannot be one.
+    #[error(
+        "`api_version` is wrong: `{version}` is no version; expected something like `2025-04-01-preview` or `v1`"
+    )]
+    ApiVersion {
+        /// What was found.
+        version: String,
     },
     /// A header cannot be sent.
     #[error("header `{name}` {problem}")]

@@ -41,15 +41,20 @@ mod http;
 mod protocol;
 
 mod anthropic;
+mod azure;
+mod cohere;
+mod mistral;
 mod openai;
 
 mod base_url;
 mod call_id;
 mod canonical;
+mod embedding_body;
 mod error_body;
 mod raw_json;
 mod retry_after;
 mod sse;
+mod unsupported;
 
 #[cfg(test)]
 mod conformance;

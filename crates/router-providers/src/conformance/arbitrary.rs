@@ -8,10 +8,13 @@ use serde_json::Value;
 
 use super::exchange::{replay, target};
 use crate::anthropic::Anthropic;
+use crate::cohere::Cohere;
+use crate::mistral::Mistral;
 use crate::openai::OpenAi;
+use crate::openai::dialect::OPENAI;
 use crate::protocol::{Mode, Protocol, Target, WireReply};
 
-const PROTOCOLS: [&dyn Protocol; 2] = [&OpenAi, &Anthropic];
+const PROTOCOLS: [&dyn Protocol; 4] = [&OpenAi(OPENAI), &Anthropic, &Mistral, &Cohere];
 
 /// Bytes that come close to the real thing: pieces of both formats in any order, with garbage between.
 fn nearly_a_stream() -> impl Strategy<Value = Vec<u8>> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::anthropic::Anthropic;
 use crate::openai::OpenAi;
+use crate::openai::dialect::Dialect;
 use crate::protocol::{Progress, Protocol, Target, WireReply};
 
 pub(super) struct Exchange {
@@ -99,10 +100,12 @@ impl Exchange {
     }
 }
 
+static ANYBODY: OpenAi = OpenAi(Dialect::of("anybody"));
+
 pub(super) fn protocol(family: &str) -> &'static dyn Protocol {
     match family {
         "anthropic_messages" => &Anthropic,
-        _ => &OpenAi,
+        _ => &ANYBODY,
     }
 }
 
