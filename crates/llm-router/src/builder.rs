@@ -1,5 +1,6 @@
 //! Assembles a [`Router`] from settings and parts.
 
+mod cloud;
 mod deployment;
 
 use std::collections::HashMap;

@@ -5,12 +5,15 @@ mod reply;
 mod request;
 mod stream;
 mod usage;
+mod vertex;
 mod wire;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
+use self::request::Envelope;
+pub(crate) use self::vertex::VertexClaude;
 use crate::canonical;
 use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};
 
@@ -28,7 +31,7 @@ impl Protocol for Anthropic {
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
-        request::encode(target, request, mode)
+        request::encode(target, request, mode, Envelope::Api)
     }
 
     fn decode(&self, _target: &Target, reply: WireReply) -> Result<Reply, ProviderError> {

@@ -5,6 +5,7 @@
 mod arbitrary;
 mod errors;
 mod exchange;
+mod gemini;
 mod replies;
 mod requests;
 mod streams;

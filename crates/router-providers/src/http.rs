@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+mod credential;
 mod driver;
 mod redact;
 mod stream;

@@ -33,6 +33,7 @@
 //! ```
 
 mod endpoint;
+mod google;
 mod registry;
 
 mod headroom;
@@ -41,24 +42,24 @@ mod http;
 mod protocol;
 
 mod anthropic;
-mod azure;
-mod cohere;
-mod mistral;
+mod gemini;
 mod openai;
 
 mod base_url;
 mod call_id;
 mod canonical;
-mod embedding_body;
+mod canonical_request;
 mod error_body;
+mod json_tree;
+mod media;
 mod raw_json;
 mod retry_after;
 mod sse;
-mod unsupported;
+mod url_path;
 
 #[cfg(test)]
 mod conformance;
 
-pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::endpoint::{AwsSettings, Endpoint, EndpointError, GoogleSettings};
 pub use self::http::{ClientError, Providers};
 pub use self::registry::ModelRef;

@@ -3,24 +3,22 @@
 //! It is the canonical format, so almost nothing is translated: requests get their model and stream settings spliced in,
 //! replies and chunks pass through as they came, and are only looked at.
 
-pub(crate) mod dialect;
-pub(crate) mod embeddings;
-pub(crate) mod errors;
-pub(crate) mod reply;
+mod embeddings;
+mod errors;
+mod reply;
 mod request;
-pub(crate) mod stream;
-pub(crate) mod usage;
+mod stream;
+mod usage;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
-use self::dialect::Dialect;
 use crate::protocol::{Embeddings, Mode, Protocol, StreamDecoder, Target, WireReply};
 
-/// The format of `POST /chat/completions`, as one service speaks it.
+/// The format of `POST /chat/completions`.
 #[derive(Debug)]
-pub(crate) struct OpenAi(pub(crate) Dialect);
+pub(crate) struct OpenAi;
 
 impl Protocol for OpenAi {
     fn path(&self, _target: &Target, _mode: Mode) -> String {
@@ -28,7 +26,7 @@ impl Protocol for OpenAi {
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
-        request::encode(&self.0, target, request, mode)
+        Ok(request::encode(target, request, mode))
     }
 
     fn decode(&self, _target: &Target, reply: WireReply) -> Result<Reply, ProviderError> {
@@ -44,6 +42,6 @@ impl Protocol for OpenAi {
     }
 
     fn embeddings(&self) -> Option<&'static dyn Embeddings> {
-        self.0.embeddings.then_some(&embeddings::OpenAiEmbeddings)
+        Some(&embeddings::OpenAiEmbeddings)
     }
 }

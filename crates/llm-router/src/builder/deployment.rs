@@ -7,6 +7,8 @@ use router_core::{Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, 
 use router_providers::{Endpoint, ModelRef, Providers};
 use secrecy::SecretString;
 
+use super::cloud;
+
 /// One deployment: an entry of `model_list`.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -66,21 +68,57 @@ impl Deployment {
         self
     }
 
-    /// Sets the version of the provider's interface, where there are several: at Azure.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.endpoint = self.endpoint.with_api_version(version);
-        self
-    }
-
-    /// Sets a token of Microsoft Entra ID, which Azure takes instead of a key.
-    pub fn azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
-        self.endpoint = self.endpoint.with_azure_ad_token(token);
-        self
-    }
-
     /// Sets the organization that the provider bills.
     pub fn organization(mut self, organization: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.with_organization(organization);
+        self
+    }
+
+    /// Sets the project at Google Cloud, for `vertex_ai/…`.
+    pub fn vertex_project(mut self, project: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_vertex_project(project);
+        self
+    }
+
+    /// Sets the location at Google Cloud, such as `europe-west4` or `global`.
+    pub fn vertex_location(mut self, location: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_vertex_location(location);
+        self
+    }
+
+    /// Sets the credentials for Google Cloud: the key of a service account as JSON, or the path of its file.
+    pub fn vertex_credentials(mut self, credentials: impl Into<SecretString>) -> Self {
+        self.endpoint = self.endpoint.with_vertex_credentials(credentials);
+        self
+    }
+
+    /// Sets the id of an access key of AWS, for `bedrock/…`.
+    pub fn aws_access_key_id(mut self, id: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_aws_access_key_id(id);
+        self
+    }
+
+    /// Sets the secret of an access key of AWS.
+    pub fn aws_secret_access_key(mut self, secret: impl Into<SecretString>) -> Self {
+        self.endpoint = self.endpoint.with_aws_secret_access_key(secret);
+        self
+    }
+
+    /// Sets the token of a temporary access key of AWS.
+    pub fn aws_session_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.endpoint = self.endpoint.with_aws_session_token(token);
+        self
+    }
+
+    /// Sets the region of AWS, such as `eu-central-1`.
+    pub fn aws_region_name(mut self, region: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_aws_region_name(region);
+        self
+    }
+
+    /// Sets the address of Bedrock's runtime, instead of the region's public one.
+    pub fn aws_bedrock_runtime_endpoint(mut self, address: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_aws_bedrock_runtime_endpoint(address);
         self
     }
 
@@ -248,34 +286,22 @@ fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Binds a deployment to its upstream. What is not given comes from the provider's usual environment variables.
+/// Binds a deployment to its upstream.
 ///
-/// That holds for a key only at the provider's own address: it is not for whoever else stands in `api_base`.
+/// A key that is not given comes from the provider's usual environment variable, but only for the provider's own address: it
+/// is not for whoever else stands in `api_base`.
 pub(super) fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<dyn Provider>, String> {
     if let Some(provider) = &deployment.provider {
         return Ok(Arc::clone(provider));
     }
-    let mut endpoint = deployment.endpoint.clone();
     let model = identify(&deployment.endpoint)?;
-    let variable = |name: Option<&str>| std::env::var(name?).ok().filter(|value| !value.is_empty());
-    let is_own_address = match &endpoint.api_base {
-        Some(base) => model.is_own_address(base),
-        None => {
-            if let Some(base) = variable(model.base_env) {
-                endpoint = endpoint.with_api_base(base);
-            }
-            true
-        }
-    };
-    if let (None, Some(version)) = (&endpoint.api_version, variable(model.version_env)) {
-        endpoint = endpoint.with_api_version(version);
-    }
-    let has_credential = endpoint.api_key.is_some() || endpoint.azure_ad_token.is_some();
-    if let (false, true, Some(name)) = (has_credential, is_own_address, model.key_env) {
-        match variable(Some(name)) {
-            Some(key) => endpoint = endpoint.with_api_key(key),
-            None if model.works_without_key => {}
-            None => return Err(format!("no credential: set `api_key`, or export {name}")),
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment);
+    if let (None, None, Some(variable)) = (&endpoint.api_key, &endpoint.api_base, model.key_env) {
+        match std::env::var(variable) {
+            Ok(key) if !key.is_empty() => endpoint = endpoint.with_api_key(key),
+            _ if model.works_without_key => {}
+            _ => return Err(format!("no credential: set `api_key`, or export {variable}")),
         }
     }
     http.connect(&endpoint).map_err(|error| error.to_string())

@@ -75,9 +75,15 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     }
     set!(params, "api_key", secret, api_key);
     set!(params, "api_base", string, api_base);
-    set!(params, "api_version", string, api_version);
-    set!(params, "azure_ad_token", secret, azure_ad_token);
     set!(params, "organization", string, organization);
+    set!(params, "vertex_project", string, vertex_project);
+    set!(params, "vertex_location", string, vertex_location);
+    set!(params, "vertex_credentials", secret, vertex_credentials);
+    set!(params, "aws_access_key_id", string, aws_access_key_id);
+    set!(params, "aws_secret_access_key", secret, aws_secret_access_key);
+    set!(params, "aws_session_token", secret, aws_session_token);
+    set!(params, "aws_region_name", string, aws_region_name);
+    set!(params, "aws_bedrock_runtime_endpoint", string, aws_bedrock_runtime_endpoint);
     set!(params, "custom_llm_provider", string, custom_llm_provider);
     set!(params, "weight", number, weight);
     set!(section, "rpm", integer, rpm);

@@ -26,25 +26,44 @@ mod tools;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use router_core::{ChatRequest, ProviderError, ProviderErrorKind};
+use router_core::{ChatRequest, ProviderError};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use self::reasoning::Reasoning;
 use super::wire::{Block, Member, Object};
+use crate::canonical_request::{self, Addressee, invalid};
 use crate::protocol::{Mode, Target};
 use crate::raw_json::{self, Fields};
 
+const ANTHROPIC: Addressee = Addressee("Anthropic");
 /// The length of an answer when the caller sets none; every Claude can do it.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 
-pub(super) fn encode(target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
+/// Who passes the request on to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// Anthropic itself: the model stands in the body.
+    Api,
+    /// Vertex AI: the model stands in the path, and the version of the format in the body.
+    Vertex,
+}
+
+pub(super) fn encode(
+    target: &Target,
+    request: &ChatRequest,
+    mode: Mode,
+    envelope: Envelope,
+) -> Result<Bytes, ProviderError> {
     let fields: Fields<'_> =
         serde_json::from_slice(request.body()).map_err(|_| invalid("the body is not a JSON object"))?;
     let mut body = Object::default();
-    body.set("model", json!(target.model));
+    match envelope {
+        Envelope::Api => body.set("model", json!(target.model)),
+        Envelope::Vertex => body.set("anthropic_version", json!("vertex-2023-10-16")),
+    }
 
-    let conversation = messages::convert(fields.get("messages"))?;
+    let conversation = messages::convert(&fields)?;
     if !conversation.system.is_empty() {
         if fields.get("system").is_some() {
             return Err(unsupported("`system` beside system messages; use one of them"));
@@ -89,7 +108,6 @@ fn translate<'a>(
 ) -> Result<(), ProviderError> {
     let json = value.get();
     let unless = |neutral: bool| if neutral { Ok(()) } else { Err(unsupported(&format!("`{name}`"))) };
-    let is_zero = || json.parse::<f64>().is_ok_and(|number| number.abs() < f64::EPSILON);
     match &*name {
         // Done elsewhere.
         "model"
@@ -112,11 +130,8 @@ fn translate<'a>(
         | "prompt_cache_key"
         | "prompt_cache_options"
         | "prompt_cache_retention" => Ok(()),
-        "n" => unless(json == "1"),
-        "logprobs" => unless(json == "false"),
-        "top_logprobs" | "presence_penalty" | "frequency_penalty" => unless(is_zero()),
-        "logit_bias" => unless(!raw_json::is_filled(value)),
-        "modalities" => unless(json.split_ascii_whitespace().collect::<String>() == r#"["text"]"#),
+        "n" | "logprobs" | "top_logprobs" | "presence_penalty" | "frequency_penalty" | "logit_bias"
+        | "modalities" => unless(canonical_request::is_neutral(&name, value)),
         "audio" | "functions" | "function_call" | "moderation" | "web_search_options" => unless(false),
         "temperature" => {
             match json.parse::<f64>() {
@@ -126,11 +141,7 @@ fn translate<'a>(
             Ok(())
         }
         "stop" => {
-            let sequences: Vec<Cow<'_, str>> = match raw_json::text(value) {
-                Some(one) => vec![one],
-                None => serde_json::from_str(json)
-                    .map_err(|_| invalid("`stop` is wrong: expected a string or a list of strings"))?,
-            };
+            let sequences = canonical_request::stop_sequences(value)?;
             let sequences: Vec<_> = sequences.into_iter().filter(|text| !text.trim().is_empty()).collect();
             if !sequences.is_empty() {
                 body.set("stop_sequences", json!(sequences));
@@ -239,22 +250,7 @@ fn length<'a>(fields: &Fields<'a>, reasoning: Option<Reasoning>, body: &mut Obje
 
 /// The error for what this format cannot express.
 fn unsupported(what: &str) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by Anthropic"))
-}
-
-/// The error for a request that is wrong in itself.
-fn invalid(message: &str) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::InvalidRequest, message)
-}
-
-/// Parses a part of the request, naming its place when it has the wrong shape.
-fn part<'a, T: serde::Deserialize<'a>>(
-    value: &'a RawValue,
-    place: &str,
-    expected: &str,
-) -> Result<T, ProviderError> {
-    serde_json::from_str(value.get())
-        .map_err(|_| invalid(&format!("`{place}` is wrong: expected {expected}")))
+    ANTHROPIC.unsupported(what)
 }
 
 /// Returns a text block, unless the text is blank, which Anthropic refuses.

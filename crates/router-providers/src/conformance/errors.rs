@@ -8,7 +8,7 @@ use super::exchange::{Exchange, directory, protocol, replay, target};
 use crate::protocol::WireReply;
 
 /// What a recorded error means, by the kind its recording was filed under.
-fn meaning(kind: &str) -> ProviderErrorKind {
+pub(super) fn meaning(kind: &str) -> ProviderErrorKind {
     match kind.trim_start_matches("stream_").trim_start_matches("error_") {
         "auth" => ProviderErrorKind::Authentication,
         "context_length" => ProviderErrorKind::ContextWindow,
@@ -82,13 +82,15 @@ fn reported_errors_are_what_they_mean() {
     let reported: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut count = 0;
     for entry in reported["errors"].as_array().unwrap() {
-        let family = match entry["provider"].as_str().unwrap() {
+        let provider = entry["provider"].as_str().unwrap();
+        let family = match provider {
             "anthropic" => "anthropic_messages",
             "openai" | "azure" => "openai_chat",
+            "gemini" => "gemini_generate",
             _ => continue,
         };
         count += 1;
-        let protocol = protocol(family);
+        let protocol = protocol(family, provider);
         let error = match entry["sse"].as_str() {
             Some(sse) => replay(protocol, &HeaderMap::new(), [sse.to_owned().into()]).1.unwrap_err(),
             None => protocol.decode_error(&WireReply {

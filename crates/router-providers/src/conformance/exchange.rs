@@ -8,15 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use router_core::{Chunk, ProviderError};
 use serde_json::Value;
 
-use crate::anthropic::Anthropic;
+use crate::anthropic::{Anthropic, VertexClaude};
+use crate::gemini::{Gemini, Vertex};
 use crate::openai::OpenAi;
-use crate::openai::dialect::Dialect;
 use crate::protocol::{Progress, Protocol, Target, WireReply};
 
 pub(super) struct Exchange {
     pub(super) name: String,
     pub(super) provider: String,
     pub(super) kind: String,
+    pub(super) path: String,
     pub(super) request: Value,
     pub(super) response: Value,
     pub(super) protocol: &'static dyn Protocol,
@@ -48,15 +49,16 @@ impl Exchange {
             name: format!("{}/{name}", text("provider")),
             provider: text("provider"),
             kind: text("kind"),
+            path: exchange["request"]["path"].as_str().unwrap_or_default().to_owned(),
             request: exchange["request"]["body"].clone(),
             response: exchange["response"].clone(),
-            protocol: protocol(&text("family")),
+            protocol: protocol(&text("family"), &text("provider")),
         }
     }
 
-    /// Returns one recorded exchange with Anthropic, by a part of its name.
-    pub(super) fn named(part: &str) -> Self {
-        let mut found = Self::all("anthropic_messages");
+    /// Returns one recorded exchange of a family, by a part of its name.
+    pub(super) fn named(family: &str, part: &str) -> Self {
+        let mut found = Self::all(family);
         found.retain(|exchange| exchange.name.contains(part));
         assert_eq!(found.len(), 1, "{part}");
         found.remove(0)
@@ -100,12 +102,13 @@ impl Exchange {
     }
 }
 
-static ANYBODY: OpenAi = OpenAi(Dialect::of("anybody"));
-
-pub(super) fn protocol(family: &str) -> &'static dyn Protocol {
-    match family {
-        "anthropic_messages" => &Anthropic,
-        _ => &ANYBODY,
+pub(super) fn protocol(family: &str, provider: &str) -> &'static dyn Protocol {
+    match (family, provider) {
+        ("anthropic_messages", "vertex_anthropic") => &VertexClaude,
+        ("anthropic_messages", _) => &Anthropic,
+        ("gemini_generate", "vertex") => &Vertex,
+        ("gemini_generate", _) => &Gemini,
+        _ => &OpenAi,
     }
 }
 

@@ -127,7 +127,7 @@ fn normal(recorded: &Value) -> Value {
     body
 }
 
-fn without_nulls(value: &Value) -> Value {
+pub(super) fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
@@ -141,13 +141,13 @@ fn without_nulls(value: &Value) -> Value {
 
 /// Checks that a canonical request, its model left out, becomes the recorded one.
 fn check(recorded: &str, canonical: Value) {
-    let exchange = Exchange::named(recorded);
+    let exchange = Exchange::named("anthropic_messages", recorded);
     let mut canonical = canonical;
     canonical["model"] = json!("alias");
     let mode = if exchange.request["stream"] == true { Mode::Stream } else { Mode::Whole };
     let request = ChatRequest::from_json(canonical.to_string()).unwrap();
-    let target = Target::new(exchange.request["model"].as_str().unwrap());
-    let sent = Anthropic.encode(&target, &request, mode).unwrap();
+    let target = Target::new(exchange.request["model"].as_str().unwrap_or_default());
+    let sent = exchange.protocol.encode(&target, &request, mode).unwrap();
     let sent: Value = serde_json::from_slice(&sent).unwrap();
     let mut expected = normal(&exchange.request);
     // An explicit "may call in parallel" is the default.
@@ -157,11 +157,11 @@ fn check(recorded: &str, canonical: Value) {
     assert_eq!(sent, expected, "{recorded}");
 }
 
-fn function(name: &str, description: &str, parameters: Value) -> Value {
+pub(super) fn function(name: &str, description: &str, parameters: Value) -> Value {
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
 }
 
-fn call(id: &str, name: &str, arguments: &str) -> Value {
+pub(super) fn call(id: &str, name: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
 }
 
@@ -238,6 +238,13 @@ fn canonical_requests_become_the_recorded_ones() {
         "stop_sequence.claude-sonnet-4-5.847be9",
         json!({"max_tokens": 1024, "stop": "Paris", "n": 1, "seed": 7, "messages": [{"role": "user", "content":
             "What is the capital of France? Give me an answer that contains the word \"Paris\", but is not the first word."}]}),
+    );
+    check(
+        "vertex_anthropic/anthropic_messages.stream_system",
+        json!({"max_tokens": 4000, "messages": [
+            {"role": "system", "content": "You are a helpful assistant"},
+            {"role": "user", "content": "Say hi in Portuguese"},
+        ]}),
     );
     check(
         "stream_reasoning.claude-sonnet-4-20250514.ef01c9",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use router_core::{Chunk, ChunkKind};
+use router_core::{Chunk, ChunkKind, ProviderErrorKind};
 use serde_json::{Value, json};
 
 use super::exchange::{Exchange, replay};
@@ -94,17 +94,17 @@ fn anthropic_events_become_an_answer_in_chunks() {
 
 /// What a client makes of canonical chunks.
 #[derive(Default)]
-struct Answer {
-    text: String,
-    reasoning: String,
-    thinking_blocks: Vec<Value>,
-    tools: BTreeMap<u64, Value>,
-    finish_reason: Value,
-    usage: router_core::Usage,
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) reasoning: String,
+    pub(super) thinking_blocks: Vec<Value>,
+    pub(super) tools: BTreeMap<u64, Value>,
+    pub(super) finish_reason: Value,
+    pub(super) usage: router_core::Usage,
 }
 
 impl Answer {
-    fn assemble<'a>(chunks: impl IntoIterator<Item = &'a Chunk>) -> Self {
+    pub(super) fn assemble<'a>(chunks: impl IntoIterator<Item = &'a Chunk>) -> Self {
         let mut answer = Self::default();
         for chunk in chunks {
             let data: Value = serde_json::from_slice(&chunk.data).unwrap();
@@ -136,7 +136,7 @@ impl Answer {
         answer
     }
 
-    fn calls(&self) -> Vec<(Value, Value, Value)> {
+    pub(super) fn calls(&self) -> Vec<(Value, Value, Value)> {
         calls(&json!({"tool_calls": self.tools.values().collect::<Vec<_>>()}))
     }
 }
@@ -204,31 +204,41 @@ impl Native {
 
 #[test]
 fn a_stream_means_the_same_wherever_the_network_cuts_it() {
-    let mut dice = Dice(0x5EED);
     for exchange in streams("openai_chat").iter().chain(&streams("anthropic_messages")) {
         let name = &exchange.name;
         let sse = exchange.sse();
-        let outcome = |pieces: Vec<Bytes>| {
-            let (chunks, result) = replay(exchange.protocol, &exchange.headers(), pieces);
-            let chunks: Vec<_> =
-                chunks.into_iter().map(|chunk| (chunk.data, chunk.kind, chunk.usage)).collect();
-            (chunks, result.map_err(|error| (error.kind(), error.message().to_owned())))
-        };
-        let whole = outcome(vec![sse.clone()]);
-        let single_bytes = (0..sse.len()).map(|at| sse.slice(at..=at)).collect();
-        assert!(outcome(single_bytes) == whole, "{name} byte by byte");
-        for _ in 0..3 {
-            let mut rest = sse.clone();
-            let mut pieces = Vec::new();
-            while !rest.is_empty() {
-                pieces.push(rest.split_to(dice.roll(rest.len().min(700)) + 1));
-            }
-            assert!(outcome(pieces) == whole, "{name} in random pieces");
-        }
+        let whole = check_cuts(exchange, &sse);
         // Line breaks of other systems mean the same.
         let text = std::str::from_utf8(&sse).unwrap().replace('\n', "\r\n");
-        assert!(outcome(vec![text.into()]) == whole, "{name} with CRLF");
+        assert!(outcome(exchange, vec![text.into()]) == whole, "{name} with CRLF");
     }
+}
+
+/// What a stream came to.
+type Outcome = (Vec<(Bytes, ChunkKind, Option<router_core::Usage>)>, Result<(), (ProviderErrorKind, String)>);
+
+fn outcome(exchange: &Exchange, pieces: Vec<Bytes>) -> Outcome {
+    let (chunks, result) = replay(exchange.protocol, &exchange.headers(), pieces);
+    let chunks = chunks.into_iter().map(|chunk| (chunk.data, chunk.kind, chunk.usage)).collect();
+    (chunks, result.map_err(|error| (error.kind(), error.message().to_owned())))
+}
+
+/// Checks that a stream means the same whole, byte by byte and in random pieces, and returns what it means.
+pub(super) fn check_cuts(exchange: &Exchange, stream: &Bytes) -> Outcome {
+    let name = &exchange.name;
+    let mut dice = Dice(0x5EED);
+    let whole = outcome(exchange, vec![stream.clone()]);
+    let single_bytes = (0..stream.len()).map(|at| stream.slice(at..=at)).collect();
+    assert!(outcome(exchange, single_bytes) == whole, "{name} byte by byte");
+    for _ in 0..3 {
+        let mut rest = stream.clone();
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            pieces.push(rest.split_to(dice.roll(rest.len().min(700)) + 1));
+        }
+        assert!(outcome(exchange, pieces) == whole, "{name} in random pieces");
+    }
+    whole
 }
 
 #[test]
@@ -242,12 +252,7 @@ fn a_stream_that_is_cut_never_ends_well() {
         for length in [0, 1, sse.len() / 3, sse.len() / 2, marker - 20, marker + 1] {
             let (_, result) = replay(exchange.protocol, &exchange.headers(), [sse.slice(..length)]);
             let kind = result.unwrap_err().kind();
-            assert_eq!(
-                kind,
-                router_core::ProviderErrorKind::StreamInterrupted,
-                "{} at {length}",
-                exchange.name
-            );
+            assert_eq!(kind, ProviderErrorKind::StreamInterrupted, "{} at {length}", exchange.name);
         }
     }
 }

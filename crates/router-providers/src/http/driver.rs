@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use router_core::{
     ChatRequest, EmbeddingReply, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind, Reply,
@@ -17,12 +17,14 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::body::{self, Read};
 use super::client::Client;
+use super::credential::Credential;
 use super::redact::Redactor;
 use super::stream::ReplyStream;
 use super::transport::{self, Phase};
 use super::whole_as_stream;
 use crate::base_url;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::google;
 use crate::headroom::headroom;
 use crate::protocol::{Embeddings, Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
@@ -36,8 +38,10 @@ const MAX_ERROR: usize = 64 << 10;
 pub(super) struct HttpProvider {
     client: Client,
     row: &'static Row,
+    api_base: String,
     binding: Binding,
     headers: HeaderMap,
+    credential: Credential,
     redactor: Arc<Redactor>,
 }
 
@@ -52,22 +56,20 @@ struct Binding {
 }
 
 impl Binding {
-    fn new(row: &Row, target: Target) -> Result<Self, &'static str> {
-        let protocol = row.protocol.for_model(&target.model).unwrap_or(row.protocol);
-        let prefix = protocol.prefix(&target);
-        let url =
-            |base: &str, path: &str| base_url::join(base, prefix.as_deref().unwrap_or(row.version), path);
+    fn new(row: &Row, api_base: &str, model: &str) -> Result<Self, &'static str> {
+        let protocol = row.protocol.for_model(model).unwrap_or(row.protocol);
+        let target = Target::new(model);
+        let url = |base: &str, path: &str| base_url::join(base, row.version, path);
         let whole_path = protocol.path(&target, Mode::Whole);
         let embeddings = protocol.embeddings().map(|embeddings| {
             // People also give the whole address of the chat endpoint as a base.
-            let base = target.api_base.trim().trim_end_matches('/');
-            let chat = whole_path.split('?').next().unwrap_or_default();
-            let base = base.strip_suffix(chat).unwrap_or(base);
+            let base = api_base.trim().trim_end_matches('/');
+            let base = base.strip_suffix(&*whole_path).unwrap_or(base);
             url(base, &embeddings.path(&target)).map(|url| (embeddings, url))
         });
         Ok(Self {
-            whole_url: url(&target.api_base, &whole_path)?,
-            stream_url: url(&target.api_base, &protocol.path(&target, Mode::Stream))?,
+            whole_url: url(api_base, &whole_path)?,
+            stream_url: url(api_base, &protocol.path(&target, Mode::Stream))?,
             embeddings: embeddings.transpose()?,
             protocol,
             target,
@@ -78,20 +80,33 @@ impl Binding {
 impl HttpProvider {
     pub(super) fn new(client: Client, endpoint: &Endpoint) -> Result<Self, EndpointError> {
         let (row, model) = registry::find(&endpoint.model, endpoint.custom_llm_provider.as_deref())?;
-        let binding = Binding::new(row, target(row, model, endpoint)?)
-            .map_err(|problem| EndpointError::ApiBase { problem })?;
+        let api_base = match row.auth {
+            Auth::Google => google::api_base(endpoint)?,
+            Auth::Bearer | Auth::Header(_) => endpoint.api_base.as_deref().unwrap_or(row.api_base).to_owned(),
+        };
+        let credential = Credential::new(row, endpoint, &client)?;
+        let binding =
+            Binding::new(row, &api_base, model).map_err(|problem| EndpointError::ApiBase { problem })?;
         let mut redactor = Redactor::default();
-        let keys = endpoint.api_key.iter().chain(&endpoint.azure_ad_token);
-        for secret in keys.chain(endpoint.headers.iter().map(|(_, value)| value)) {
+        for secret in endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value)) {
             redactor.add(secret);
         }
-        Ok(Self { client, row, binding, headers: headers(row, endpoint)?, redactor: redactor.into() })
+        Ok(Self {
+            client,
+            row,
+            api_base,
+            binding,
+            headers: headers(row, endpoint)?,
+            credential,
+            redactor: redactor.into(),
+        })
     }
 
     /// Sends a request and returns the response once its head is there, if it is a success.
     async fn send(&self, protocol: &dyn Protocol, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
+        self.credential.apply(&mut request).await?;
         *request.body_mut() = Some(body.into());
         let mut response = self
             .client
@@ -108,7 +123,18 @@ impl HttpProvider {
             Ok(Read::Whole(body) | Read::Beginning(body)) => body,
             Err(_) => Bytes::new(),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            self.credential.refused();
+        }
         Err(decode_error(protocol, &WireReply { status, headers, body }))
+    }
+
+    /// Returns what keeps secrets out of errors, those of this moment among them.
+    fn redactor(&self) -> Arc<Redactor> {
+        match self.credential.secret() {
+            Some(secret) => Arc::new(self.redactor.with(&secret)),
+            None => self.redactor.clone(),
+        }
     }
 
     /// Reads the body of a success to its end and decodes it.
@@ -135,7 +161,7 @@ impl HttpProvider {
         if !self.binding.target.model.contains('*') {
             return Ok(Cow::Borrowed(&self.binding));
         }
-        Binding::new(self.row, self.binding.target.with_model(requested)).map(Cow::Owned).map_err(|problem| {
+        Binding::new(self.row, &self.api_base, requested).map(Cow::Owned).map_err(|problem| {
             ProviderError::new(ProviderErrorKind::InvalidRequest, format!("`api_base` is wrong: {problem}"))
         })
     }
@@ -169,7 +195,7 @@ impl HttpProvider {
         }
         let headroom = headroom(response.headers());
         let decoder = binding.protocol.stream_decoder(&binding.target, response.headers());
-        let chunks = Box::pin(ReplyStream::new(response, decoder, self.redactor.clone()));
+        let chunks = Box::pin(ReplyStream::new(response, decoder, self.redactor()));
         Ok(StreamedReply { chunks, headroom })
     }
 
@@ -189,15 +215,15 @@ impl HttpProvider {
 #[async_trait]
 impl Provider for HttpProvider {
     async fn complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
-        self.try_complete(request).await.map_err(|error| self.redactor.clean(error))
+        self.try_complete(request).await.map_err(|error| self.redactor().clean(error))
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
-        self.try_stream(request).await.map_err(|error| self.redactor.clean(error))
+        self.try_stream(request).await.map_err(|error| self.redactor().clean(error))
     }
 
     async fn embed(&self, request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
-        self.try_embed(request).await.map_err(|error| self.redactor.clean(error))
+        self.try_embed(request).await.map_err(|error| self.redactor().clean(error))
     }
 }
 
@@ -250,29 +276,6 @@ fn content(headers: &HeaderMap) -> Content {
     }
 }
 
-/// Where a model is asked. The address that Azure's portal shows holds the version of the interface.
-fn target(row: &'static Row, model: &str, endpoint: &Endpoint) -> Result<Target, EndpointError> {
-    let base = endpoint.api_base.as_deref().unwrap_or(row.api_base).trim();
-    if base.is_empty() {
-        return Err(EndpointError::MissingApiBase { provider: row.name() });
-    }
-    let (base, version) = match base.split_once("?api-version=") {
-        Some((base, version)) if row.default_api_version.is_some() => (base, Some(version)),
-        _ => (base, None),
-    };
-    if endpoint.api_version.is_some() && row.default_api_version.is_none() {
-        return Err(EndpointError::Unsupported { setting: "api_version", provider: row.name() });
-    }
-    let version = endpoint.api_version.as_deref().or(version).or(row.default_api_version);
-    if let Some(version) = version
-        && (version.is_empty()
-            || !version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')))
-    {
-        return Err(EndpointError::ApiVersion { version: version.to_owned() });
-    }
-    Ok(Target { api_base: base.to_owned(), api_version: version.map(str::to_owned), ..Target::new(model) })
-}
-
 fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -281,13 +284,6 @@ fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
     }
     if let Some(key) = &endpoint.api_key {
         let (name, value) = credential(row.auth, key)?;
-        headers.insert(name, value);
-    }
-    if let Some(token) = &endpoint.azure_ad_token {
-        if row.default_api_version.is_none() {
-            return Err(EndpointError::Unsupported { setting: "azure_ad_token", provider: row.name() });
-        }
-        let (name, value) = credential(Auth::Bearer, token)?;
         headers.insert(name, value);
     }
     if let Some(organization) = &endpoint.organization {
@@ -321,7 +317,9 @@ fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
 fn credential(auth: Auth, key: &SecretString) -> Result<(HeaderName, HeaderValue), EndpointError> {
     let key = key.expose_secret().trim();
     let (name, value) = match auth {
-        Auth::Bearer => (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
+        Auth::Bearer | Auth::Google => {
+            (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
+        }
         Auth::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(key)),
     };
     let mut value = value.map_err(|_| EndpointError::ApiKey)?;
@@ -369,65 +367,6 @@ mod tests {
     }
 
     #[test]
-    fn azure_is_called_where_its_resource_and_version_say() {
-        let check = |endpoint: Endpoint, chat: &str, embeddings: &str| {
-            let azure = prepared(&endpoint).unwrap().binding;
-            assert_eq!(azure.whole_url.as_str(), chat);
-            assert_eq!(azure.embeddings.unwrap().1.as_str(), embeddings);
-        };
-        let azure = |base: &str| Endpoint::new("azure/my gpt").with_api_base(base);
-        let at = |path: &str, version: &str| {
-            format!("https://r.openai.azure.com/openai/deployments/my%20gpt/{path}?api-version={version}")
-        };
-        for base in [
-            "https://r.openai.azure.com",
-            "https://r.openai.azure.com//",
-            "https://r.openai.azure.com/openai",
-        ] {
-            check(azure(base), &at("chat/completions", "2024-10-21"), &at("embeddings", "2024-10-21"));
-        }
-        check(
-            azure("https://r.openai.azure.com").with_api_version("2025-04-01-preview"),
-            &at("chat/completions", "2025-04-01-preview"),
-            &at("embeddings", "2025-04-01-preview"),
-        );
-        // As the portal shows it.
-        check(
-            azure(&at("chat/completions", "2024-02-01")),
-            &at("chat/completions", "2024-02-01"),
-            &at("embeddings", "2024-02-01"),
-        );
-        for endpoint in [
-            azure("https://r.openai.azure.com").with_api_version("v1"),
-            azure("https://r.openai.azure.com/openai/v1/"),
-        ] {
-            let v1 = "https://r.openai.azure.com/openai/v1";
-            check(endpoint, &format!("{v1}/chat/completions"), &format!("{v1}/embeddings"));
-        }
-        check(
-            Endpoint::new("azure_ai/grok-4").with_api_base("https://r.services.ai.azure.com"),
-            "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
-            "https://r.services.ai.azure.com/models/embeddings?api-version=2024-05-01-preview",
-        );
-    }
-
-    #[test]
-    fn azure_takes_a_key_or_a_token() {
-        let azure = Endpoint::new("azure/gpt").with_api_base("https://r.openai.azure.com");
-        let with_key = prepared(&azure.clone().with_api_key("hunter2")).unwrap().headers;
-        assert_eq!(
-            (&with_key["api-key"], with_key.get("authorization")),
-            (&"hunter2".parse().unwrap(), None)
-        );
-        let with_token = prepared(&azure.with_azure_ad_token("hunter2")).unwrap().headers;
-        assert_eq!(
-            (&with_token["authorization"], with_token.get("api-key")),
-            (&"Bearer hunter2".parse().unwrap(), None)
-        );
-        assert!(with_token["authorization"].is_sensitive());
-    }
-
-    #[test]
     fn what_is_wrong_with_an_endpoint_is_said_without_showing_secrets() {
         let check = |endpoint: Endpoint, expected: &str| {
             let error = prepared(&endpoint).unwrap_err();
@@ -455,23 +394,6 @@ mod tests {
         check(
             Endpoint::new("anthropic/claude").with_organization("org"),
             "`organization` means nothing to provider `anthropic`: remove it",
-        );
-        check(
-            Endpoint::new("groq/llama").with_api_version("v1"),
-            "`api_version` means nothing to provider `groq`: remove it",
-        );
-        check(
-            Endpoint::new("groq/llama").with_azure_ad_token("hunter2"),
-            "`azure_ad_token` means nothing to provider `groq`: remove it",
-        );
-        check(
-            Endpoint::new("azure/gpt"),
-            "`api_base` is missing: provider `azure` is at another address for everybody, such as \
-             `https://my-resource.openai.azure.com`",
-        );
-        check(
-            Endpoint::new("azure/gpt").with_api_base("https://h").with_api_version("1&key=2"),
-            "`api_version` is wrong: `1&key=2` is no version; expected something like `2025-04-01-preview` or `v1`",
         );
     }
 

@@ -34,6 +34,13 @@ impl Redactor {
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
     }
 
+    /// Returns one that knows this credential, too.
+    pub(super) fn with(&self, secret: &SecretString) -> Self {
+        let mut redactor = Self { secrets: self.secrets.clone() };
+        redactor.add(secret);
+        redactor
+    }
+
     /// Returns the error with its message and code redacted and cut to length, in this order: a key cut in half would not
     /// be found. An error that needs neither is returned as it is.
     pub(super) fn clean(&self, error: ProviderError) -> ProviderError {

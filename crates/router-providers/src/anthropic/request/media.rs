@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use router_core::ProviderError;
 use serde_json::value::RawValue;
 
-use super::{invalid, part, unsupported};
+use super::{ANTHROPIC, unsupported};
 use crate::anthropic::wire::{Block, Source};
-use crate::raw_json::{self, Fields};
+use crate::media::{self, File};
 
 /// Converts an image: `{"url": …}`, or a bare URL as some write it.
 pub(super) fn image<'a>(
@@ -15,7 +15,8 @@ pub(super) fn image<'a>(
     cache_control: Option<&'a RawValue>,
     place: &str,
 ) -> Result<Block<'a>, ProviderError> {
-    Ok(Block::Image { source: source(url(image, place)?, place)?, cache_control })
+    let source = media::source(media::url(image, place)?, place)?;
+    Ok(Block::Image { source: wire_source(source, place)?, cache_control })
 }
 
 /// Converts a document as Mistral's clients write it: a bare URL, or `{"url": …}`.
@@ -24,16 +25,8 @@ pub(super) fn document<'a>(
     cache_control: Option<&'a RawValue>,
     place: &str,
 ) -> Result<Block<'a>, ProviderError> {
-    pdf(source(url(document, place)?, place)?, None, cache_control, place)
-}
-
-fn url<'a>(value: &'a RawValue, place: &str) -> Result<Cow<'a, str>, ProviderError> {
-    let url = if raw_json::is_string(value) {
-        Some(value)
-    } else {
-        part::<Fields<'a>>(value, place, "an object with a `url`")?.get("url")
-    };
-    url.and_then(raw_json::text).ok_or_else(|| invalid(&format!("`{place}.url` is missing")))
+    let source = media::source(media::url(document, place)?, place)?;
+    pdf(wire_source(source, place)?, None, cache_control, place)
 }
 
 /// Converts `{"file_data": …, "filename": …}`. Only PDFs: Anthropic takes no other documents as files.
@@ -42,18 +35,8 @@ pub(super) fn file<'a>(
     cache_control: Option<&'a RawValue>,
     place: &str,
 ) -> Result<Block<'a>, ProviderError> {
-    let file: Fields<'a> = part(file, place, "an object")?;
-    let title = file.get("filename").and_then(raw_json::text);
-    let source = match file.get("file_data").and_then(raw_json::text) {
-        Some(data) if is_url(&data) || starts_with_ignoring_case(&data, "data:") => source(data, place)?,
-        Some(data) => base64(None, data),
-        None => match file.get("file_id").and_then(raw_json::text) {
-            Some(id) if is_url(&id) => Source::Url { url: id },
-            Some(_) => return Err(unsupported(&format!("`{place}.file_id`, which only its owner knows,"))),
-            None => return Err(invalid(&format!("`{place}.file_data` is missing"))),
-        },
-    };
-    pdf(source, title, cache_control, place)
+    let File { source, name } = media::file(file, place, ANTHROPIC)?;
+    pdf(wire_source(source, place)?, name, cache_control, place)
 }
 
 fn pdf<'a>(
@@ -70,55 +53,14 @@ fn pdf<'a>(
     }
 }
 
-fn source<'a>(url: Cow<'a, str>, place: &str) -> Result<Source<'a>, ProviderError> {
-    if is_url(&url) {
-        return Ok(Source::Url { url });
-    }
-    if !starts_with_ignoring_case(&url, "data:") {
-        return Err(unsupported(&format!("`{place}` that is neither a data URI nor an https URL")));
-    }
-    let (head, data) = match url {
-        Cow::Borrowed(url) => {
-            url.split_once(',').map(|(head, data)| (Cow::Borrowed(head), Cow::Borrowed(data)))
+fn wire_source<'a>(source: media::Source<'a>, place: &str) -> Result<Source<'a>, ProviderError> {
+    match source {
+        media::Source::Inline { media_type, data } => {
+            Ok(Source::Base64 { media_type: media_type.unwrap_or("application/octet-stream".into()), data })
         }
-        Cow::Owned(url) => {
-            url.split_once(',').map(|(head, data)| (Cow::Owned(head.to_owned()), Cow::Owned(data.to_owned())))
+        media::Source::Remote(url) if media::is_web_url(&url) => Ok(Source::Url { url }),
+        media::Source::Remote(_) => {
+            Err(unsupported(&format!("`{place}` that is neither a data URI nor an https URL")))
         }
     }
-    .ok_or_else(|| invalid(&format!("`{place}` is wrong: a data URI needs a comma before its data")))?;
-    let mut parts = head.get("data:".len()..).unwrap_or_default().split(';').map(str::trim);
-    let declared = parts.next().filter(|media_type| !media_type.is_empty()).map(str::to_ascii_lowercase);
-    if !parts.any(|part| part.eq_ignore_ascii_case("base64")) {
-        return Err(invalid(&format!("`{place}` is wrong: a data URI has to be base64")));
-    }
-    Ok(base64(declared, data))
-}
-
-/// Anthropic refuses data of another type than it is said to be, so the data itself is asked first: the beginnings of the
-/// formats it takes are the same few characters in base64.
-fn base64(declared: Option<String>, data: Cow<'_, str>) -> Source<'_> {
-    let seen = [
-        ("iVBORw0KGgo", "image/png"),
-        ("/9j/", "image/jpeg"),
-        ("R0lGOD", "image/gif"),
-        ("UklGR", "image/webp"),
-        ("JVBERi0", "application/pdf"),
-    ]
-    .into_iter()
-    .find(|(beginning, _)| data.starts_with(beginning))
-    .map(|(_, media_type)| Cow::Borrowed(media_type));
-    let media_type = seen.unwrap_or_else(|| match declared {
-        Some(declared) if declared == "image/jpg" => "image/jpeg".into(),
-        Some(declared) => declared.into(),
-        None => "application/octet-stream".into(),
-    });
-    Source::Base64 { media_type, data }
-}
-
-fn is_url(text: &str) -> bool {
-    starts_with_ignoring_case(text, "https://") || starts_with_ignoring_case(text, "http://")
-}
-
-fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }

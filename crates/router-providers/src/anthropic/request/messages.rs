@@ -14,9 +14,10 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{invalid, media, part, raw, text_block, unsupported};
+use super::{ANTHROPIC, media, raw, text_block, unsupported};
 use crate::anthropic::wire::{Block, Role, Turn};
 use crate::call_id::clean_id;
+use crate::canonical_request::{self, Message, invalid, part};
 use crate::raw_json::{self, Fields, Strict, Text};
 
 /// A conversation in Anthropic's terms.
@@ -28,57 +29,12 @@ pub(super) struct Conversation<'a> {
     pub(super) allows_thinking: bool,
 }
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Text<'a>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking_blocks: Option<Vec<&'a RawValue>>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<Strict<ToolCall<'a>>>>,
-    #[serde(borrow)]
-    tool_call_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_control: Option<&'a RawValue>,
-    is_error: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    function: Option<Strict<Function<'a>>>,
-    #[serde(borrow)]
-    cache_control: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-}
-
-pub(super) fn convert(messages: Option<&RawValue>) -> Result<Conversation<'_>, ProviderError> {
-    let messages = messages.ok_or_else(|| invalid("`messages` is missing"))?;
-    let messages: Vec<&RawValue> = part(messages, "messages", "a list")?;
-    let mut conversation =
-        Conversation { system: Vec::new(), turns: Vec::with_capacity(messages.len()), allows_thinking: true };
-    // The ids made for calls that came without one (Gemini's do), which their results, in order, take up again.
+pub(super) fn convert<'a>(fields: &Fields<'a>) -> Result<Conversation<'a>, ProviderError> {
+    let mut conversation = Conversation { system: Vec::new(), turns: Vec::new(), allows_thinking: true };
+    // The ids made for calls that came without one, which their results, in order, take up again.
     let mut made_ids = VecDeque::new();
-    for (index, message) in messages.into_iter().enumerate() {
-        let place = format!("messages[{index}]");
-        let Strict(message): Strict<Message<'_>> = part(message, &place, "a message with a `role`")?;
+    for (index, message) in canonical_request::messages(fields)?.enumerate() {
+        let (place, message) = message?;
         let mark = message.cache_control;
         let (role, mut blocks) = match message.role.0.as_ref() {
             "system" | "developer" => (None, content(message.content, &place)?),
@@ -219,30 +175,11 @@ fn assistant<'a>(
         blocks.push(Block::ToolUse {
             id,
             name: function.name.0,
-            input: arguments(function.arguments, &place)?,
+            input: canonical_request::arguments(function.arguments, &place, ANTHROPIC)?,
             cache_control: call.cache_control,
         });
     }
     Ok(blocks)
-}
-
-/// Arguments are JSON in a string, which may be empty, and here and there an object already.
-fn arguments<'a>(arguments: Option<&'a RawValue>, place: &str) -> Result<Cow<'a, RawValue>, ProviderError> {
-    let none = || raw(&json!({})).map(Cow::Owned).ok_or_else(|| invalid("no arguments"));
-    let Some(arguments) = arguments else { return none() };
-    if arguments.get().starts_with('{') {
-        return Ok(Cow::Borrowed(arguments));
-    }
-    let object = raw_json::text(arguments).and_then(|text| match text.trim() {
-        "" | "null" => Some(none()),
-        // Written by a model, and cut off where it ran out of tokens: another provider may take it, this one does not.
-        text => serde_json::from_str::<Box<RawValue>>(text)
-            .ok()
-            .filter(|value| value.get().starts_with('{'))
-            .map(|value| Ok(Cow::Owned(value))),
-    });
-    object
-        .unwrap_or_else(|| Err(unsupported(&format!("`{place}.function.arguments` that is no JSON object"))))
 }
 
 fn tool_result<'a>(

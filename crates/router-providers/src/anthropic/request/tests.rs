@@ -1,9 +1,9 @@
-use router_core::ChatRequestBuilder;
+use router_core::{ChatRequestBuilder, ProviderErrorKind};
 
 use super::*;
 
 fn encoded(request: ChatRequestBuilder, model: &str, mode: Mode) -> Result<Value, ProviderError> {
-    let body = encode(&Target::new(model), &request.build().unwrap(), mode)?;
+    let body = encode(&Target::new(model), &request.build().unwrap(), mode, Envelope::Api)?;
     Ok(serde_json::from_slice(&body).unwrap())
 }
 
@@ -383,7 +383,7 @@ fn the_order_of_a_schema_is_kept() {
         {"name":"f","parameters":{"type":"object","properties":{"zebra":{},"apple":{}}}}}]}"#,
     )
     .unwrap();
-    let body = encode(&Target::new("claude"), &request, Mode::Whole).unwrap();
+    let body = encode(&Target::new("claude"), &request, Mode::Whole, Envelope::Api).unwrap();
     let text = std::str::from_utf8(&body).unwrap();
     assert!(text.contains(r#"{"zebra":{},"apple":{}}"#), "{text}");
 }

@@ -7,8 +7,9 @@ use router_core::ProviderError;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{invalid, part, unsupported};
+use super::unsupported;
 use crate::anthropic::wire::{Member, Object};
+use crate::canonical_request::{invalid, part};
 use crate::raw_json::{self, Fields};
 
 /// The tools of a request.
