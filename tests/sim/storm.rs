@@ -66,7 +66,7 @@ fn in_every_storm_each_request_ends_once_within_its_bound_and_leaves_nothing_beh
 #[test]
 fn storms_do_what_storms_are_for() {
     let (mut failed, mut interrupted, mut rate_limited, mut probes, mut most) = (0, 0, 0, 0, 0);
-    for seed in 0..12 {
+    for seed in 0..24 {
         let report = storm(seed).run_requests(REQUESTS);
         failed += report.pools.iter().map(|pool| pool.failed()).sum::<u64>();
         interrupted += report.pools.iter().map(|pool| pool.interrupted).sum::<u64>();

@@ -158,12 +158,7 @@ impl Fleet {
 
     /// Returns the median latency of a deployment's last answers: whole ones, or the first tokens of streams.
     pub fn p50(&self, deployment: DeploymentIndex, kind: RequestKind) -> Option<Duration> {
-        let latency = &self.live(deployment).latency;
-        let samples = match kind {
-            RequestKind::Whole => &latency.whole,
-            RequestKind::Stream => &latency.first_token,
-        };
-        samples.p50().map(Duration::from_micros)
+        self.live(deployment).latency.of(kind).p50().map(Duration::from_micros)
     }
 
     /// Returns the requests and tokens of a deployment within the last minute; what is in flight counts by its estimate.
@@ -280,6 +275,7 @@ impl Fleet {
         };
         live.tokens.add(demand.prompt_tokens, now);
         live.gauge.take(demand.prompt_tokens);
+        live.latency.of(demand.kind).ask(now);
         self.advance(pool, deployment, settings);
         Some(Reservation {
             fleet: Arc::clone(self),

@@ -5,36 +5,59 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Timestamp;
+use crate::demand::RequestKind;
 
-/// Samples kept: enough for a steady median, few enough to follow a change within a minute of light traffic.
+/// Samples kept: enough for a steady median.
 const SAMPLES: usize = 32;
 
 /// Older samples say nothing about now.
 const SAMPLE_LIFE: Duration = Duration::from_secs(600);
 
+/// When the median of the last few is so many times that of all, or so little of it, the deployment has changed and what came
+/// before is forgotten: a brown-out is known after three slow answers instead of sixteen. Latencies that vary by a factor of
+/// 2.2 (a log-normal's sigma of 0.8, as whole replies do) come to that by chance once in two hundred samples.
+const LAST_FEW: usize = 5;
+const CHANGED_BY: u64 = 3;
+
 /// How fast an average forgets: tower's and Finagle's default for peak EWMA, 10 s.
 const EWMA_DECAY_MILLIS: f64 = 10_000.0;
+
+/// What a failure counts as: so many times the usual answer, and this where none is known. A quick 429 must not attract anybody
+/// (Linkerd substitutes a penalty in the same place), nor one failure in a hundred drive everybody away.
+const FAILURE_COUNTS_AS: u64 = 10;
+const FAILURE_WITHOUT_USUAL: u64 = 5_000_000;
 
 /// Latency samples of one deployment, whole replies and first tokens apart. Reading is one atomic load.
 #[derive(Debug)]
 pub(crate) struct Latency {
-    pub(crate) whole: Samples,
-    pub(crate) first_token: Samples,
+    whole: Samples,
+    first_token: Samples,
 }
 
 impl Latency {
     pub(crate) fn new() -> Self {
         Self { whole: Samples::new(), first_token: Samples::new() }
     }
+
+    /// Returns the samples of this kind.
+    pub(crate) const fn of(&self, kind: RequestKind) -> &Samples {
+        match kind {
+            RequestKind::Whole => &self.whole,
+            RequestKind::Stream => &self.first_token,
+        }
+    }
 }
 
+/// Microseconds are kept plus one, so that 0 means that nothing is known.
 #[derive(Debug)]
 pub(crate) struct Samples {
-    /// Microseconds plus one; 0 when nothing is known.
     p50: AtomicU64,
-    /// Microseconds plus one, as of `stamp`; 0 when nothing is known.
+    /// As of `heard`.
     ewma: AtomicU64,
-    stamp: AtomicU64,
+    /// When the last answer or failure came.
+    heard: AtomicU64,
+    /// When the last call was sent.
+    asked: AtomicU64,
     /// Apart from the rest: only writers touch it, and readers of many deployments want them close together.
     ring: Box<Mutex<Ring>>,
 }
@@ -47,6 +70,8 @@ struct Ring {
     len: usize,
     /// The same `len` samples in ascending order.
     by_size: [u64; SAMPLES],
+    /// How long successful answers usually take, as a moving average; 0 before the first.
+    usual: u64,
 }
 
 impl Samples {
@@ -54,21 +79,49 @@ impl Samples {
         Self {
             p50: AtomicU64::new(0),
             ewma: AtomicU64::new(0),
-            stamp: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             ring: Box::new(Mutex::new(Ring::new())),
         }
     }
 
-    /// Adds a sample. Where two threads meet, one sample is left out rather than waited for.
+    /// Takes note of an answer. Where two threads meet, one sample is left out rather than waited for.
     pub(crate) fn add(&self, latency: Duration, now: Timestamp) {
         let Ok(mut ring) = self.ring.try_lock() else { return };
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX - 1);
+        let micros = as_micros(latency);
+        ring.learn_usual(micros);
         self.p50.store(ring.add(micros, now) + 1, Relaxed);
         let present = self.ewma.load(Relaxed).saturating_sub(1);
         // Peak-sensitive: a slower answer counts at once, a faster one bit by bit (Finagle's PeakEwma).
-        let average = micros.max(micros + self.faded(present.saturating_sub(micros), now));
+        let left = part(present.saturating_sub(micros), self.since(&self.heard, now));
+        self.ewma.store(micros + left + 1, Relaxed);
+        self.heard.store(now.as_millis(), Relaxed);
+    }
+
+    /// Takes note of a failure after this time. It counts as a slow answer, at most as slow as the time limit, and not as a peak:
+    /// by its share of the calls, or one failure in a hundred would leave the deployment without traffic most of the time.
+    pub(crate) fn add_failure(&self, after: Duration, limit: Duration, now: Timestamp) {
+        let Ok(mut ring) = self.ring.try_lock() else { return };
+        let penalty = match ring.usual {
+            0 => FAILURE_WITHOUT_USUAL,
+            usual => usual.saturating_mul(FAILURE_COUNTS_AS),
+        };
+        let micros = penalty.min(as_micros(limit)).max(as_micros(after));
+        self.p50.store(ring.add(micros, now) + 1, Relaxed);
+        let average = match self.ewma.load(Relaxed).checked_sub(1) {
+            Some(present) if present < micros => {
+                micros - part(micros - present, self.since(&self.heard, now))
+            }
+            Some(present) => present,
+            None => micros,
+        };
         self.ewma.store(average + 1, Relaxed);
-        self.stamp.store(now.as_millis(), Relaxed);
+        self.heard.store(now.as_millis(), Relaxed);
+    }
+
+    /// Takes note of a call that is sent.
+    pub(crate) fn ask(&self, now: Timestamp) {
+        self.asked.store(now.as_millis(), Relaxed);
     }
 
     /// Returns the median of the last samples, in microseconds.
@@ -76,28 +129,40 @@ impl Samples {
         self.p50.load(Relaxed).checked_sub(1)
     }
 
-    /// Returns the peak-sensitive moving average, in microseconds. It fades while nothing is heard, so that a deployment which
-    /// was slow once is tried again.
-    pub(crate) fn ewma(&self, now: Timestamp) -> Option<u64> {
-        self.ewma.load(Relaxed).checked_sub(1).map(|average| self.faded(average, now))
+    /// Returns the peak-sensitive moving average as of the last answer or failure, in microseconds.
+    pub(crate) fn ewma(&self) -> Option<u64> {
+        self.ewma.load(Relaxed).checked_sub(1)
     }
 
-    /// What is left of an amount since the last sample.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a part of a number that fits"
-    )]
-    fn faded(&self, amount: u64, now: Timestamp) -> u64 {
-        let passed = now.as_millis().saturating_sub(self.stamp.load(Relaxed));
-        (amount as f64 * (-(passed as f64) / EWMA_DECAY_MILLIS).exp()) as u64
+    /// Returns for how long nothing was sent and nothing heard, in milliseconds; since ever, when there was nothing yet.
+    pub(crate) fn quiet(&self, now: Timestamp) -> u64 {
+        self.since(&self.heard, now).min(self.since(&self.asked, now))
     }
+
+    fn since(&self, moment: &AtomicU64, now: Timestamp) -> u64 {
+        now.as_millis().saturating_sub(moment.load(Relaxed))
+    }
+}
+
+fn as_micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX - 1)
+}
+
+/// What is left of an amount after so many milliseconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a number that fits")]
+fn part(amount: u64, millis: u64) -> u64 {
+    (amount as f64 * (-(millis as f64) / EWMA_DECAY_MILLIS).exp()) as u64
 }
 
 impl Ring {
     const fn new() -> Self {
         let by_age = [(0, Timestamp::from_millis(0)); SAMPLES];
-        Self { by_age, oldest: 0, len: 0, by_size: [0; SAMPLES] }
+        Self { by_age, oldest: 0, len: 0, by_size: [0; SAMPLES], usual: 0 }
+    }
+
+    fn learn_usual(&mut self, micros: u64) {
+        // An eighth of each new answer, as TCP smooths its round-trip time (RFC 6298).
+        self.usual = if self.usual == 0 { micros } else { (self.usual / 8 * 7 + micros / 8).max(1) };
     }
 
     /// Adds a sample and returns the median of those that are not too old.
@@ -116,7 +181,29 @@ impl Ring {
         if let Some(slot) = self.by_size.get_mut(at) {
             *slot = micros;
         }
-        self.sorted().get((self.len - 1) / 2).copied().unwrap_or(micros)
+        let median = middle(self.sorted()).unwrap_or(micros);
+        match self.last_few() {
+            Some(few) if few > median.saturating_mul(CHANGED_BY) || few < median / CHANGED_BY => {
+                while self.len > LAST_FEW
+                    && let Some((sample, _)) = self.oldest()
+                {
+                    self.forget(sample);
+                }
+                few
+            }
+            Some(_) | None => median,
+        }
+    }
+
+    /// The median of the last few; `None` when there are no others.
+    fn last_few(&self) -> Option<u64> {
+        let first = self.len.checked_sub(LAST_FEW).filter(|others| *others > 0)?;
+        let mut few = [0; LAST_FEW];
+        for (n, slot) in few.iter_mut().enumerate() {
+            *slot = self.by_age.get((self.oldest + first + n) % SAMPLES)?.0;
+        }
+        few.sort_unstable();
+        middle(&few)
     }
 
     fn oldest(&self) -> Option<(u64, Timestamp)> {
@@ -134,6 +221,11 @@ impl Ring {
     fn sorted(&self) -> &[u64] {
         self.by_size.get(..self.len).unwrap_or_default()
     }
+}
+
+/// The lower of the two in the middle.
+fn middle(sorted: &[u64]) -> Option<u64> {
+    sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
 #[cfg(test)]
@@ -174,22 +266,68 @@ mod tests {
         assert_eq!(samples.p50(), Some(300_000), "only the fresh one counts");
     }
 
+    #[test]
+    fn three_slow_answers_of_five_are_a_change_and_so_are_three_fast_ones() {
+        let samples = Samples::new();
+        let add = |millis, second| {
+            samples.add(ms(millis), at(second));
+            samples.p50()
+        };
+        (0..SAMPLES as u64).for_each(|n| _ = add(100, n));
+        assert_eq!(add(2_000, 40), Some(100_000));
+        assert_eq!(add(2_000, 41), Some(100_000));
+        assert_eq!(add(2_000, 42), Some(2_000_000), "what came before is forgotten");
+        (0..20).for_each(|n| _ = add(2_000, 43 + n));
+        assert_eq!([add(90, 70), add(90, 71), add(90, 72)], [2_000_000, 2_000_000, 90_000].map(Some));
+        assert_eq!(add(200, 73), Some(90_000), "twice as long is no change");
+    }
+
+    #[test]
+    fn a_failure_counts_as_ten_usual_answers_but_no_more_than_the_limit() {
+        let limit = Duration::from_secs(60);
+        let samples = Samples::new();
+        samples.add_failure(ms(3), limit, at(0));
+        assert_eq!(samples.p50(), Some(5_000_000), "nothing usual is known");
+        samples.add(ms(100), at(1));
+        let mut average = samples.ewma().unwrap();
+        for second in 2..100 {
+            samples.add(ms(100), at(second));
+        }
+        assert!(samples.ewma().unwrap() < average);
+        average = samples.ewma().unwrap();
+        samples.add_failure(ms(3), limit, at(100));
+        let after = samples.ewma().unwrap();
+        // A second is a tenth of the decay: 1 - e^-0.1 of the nine usual answers on top.
+        assert!((80_000..95_000).contains(&(after - average)), "{average} to {after}");
+        let strict = Samples::new();
+        strict.add_failure(ms(3), ms(700), at(0));
+        assert_eq!(strict.p50(), Some(700_000));
+    }
+
     proptest::proptest! {
         #[test]
-        fn the_median_is_that_of_the_last_fresh_samples(
-            samples in proptest::collection::vec((0..5_000_u64, 0..60_u64), 1..200),
+        fn the_median_is_that_of_the_last_fresh_samples_since_the_last_change(
+            samples in proptest::collection::vec((1..5_000_u64, 0..60_u64), 1..200),
         ) {
+            let median = |samples: &[(u64, Timestamp)]| {
+                let mut sorted: Vec<u64> = samples.iter().map(|(micros, _)| *micros).collect();
+                sorted.sort_unstable();
+                sorted[(sorted.len() - 1) / 2]
+            };
             let mut ring = Ring::new();
             let mut log: Vec<(u64, Timestamp)> = Vec::new();
             let mut now = at(0);
             for (micros, pause) in samples {
                 now = now + Duration::from_secs(pause);
-                let median = ring.add(micros, now);
+                let found = ring.add(micros, now);
                 log.push((micros, now));
-                let last = log.iter().rev().take(SAMPLES).filter(|(_, taken)| now.since(*taken) < SAMPLE_LIFE);
-                let mut last: Vec<u64> = last.map(|(micros, _)| *micros).collect();
-                last.sort_unstable();
-                proptest::prop_assert_eq!(median, last[(last.len() - 1) / 2]);
+                log.retain(|(_, taken)| now.since(*taken) < SAMPLE_LIFE);
+                log.drain(..log.len().saturating_sub(SAMPLES));
+                let (all, few) = (median(&log), median(&log[log.len().saturating_sub(LAST_FEW)..]));
+                if few > all * CHANGED_BY || few < all / CHANGED_BY {
+                    log.drain(..log.len() - LAST_FEW);
+                }
+                proptest::prop_assert_eq!(found, median(&log));
             }
         }
     }
@@ -199,11 +337,11 @@ mod tests {
         let samples = Samples::new();
         samples.add(ms(100), at(0));
         samples.add(ms(2_000), at(1));
-        assert_eq!(samples.ewma(at(1)), Some(2_000_000));
+        assert_eq!(samples.ewma(), Some(2_000_000));
         samples.add(ms(100), at(2));
-        let after = samples.ewma(at(2)).unwrap();
+        let after = samples.ewma().unwrap();
         assert!((1_700_000..1_900_000).contains(&after), "{after}");
         samples.add(ms(100), at(60));
-        assert!(samples.ewma(at(60)).unwrap() < 110_000);
+        assert!(samples.ewma().unwrap() < 110_000);
     }
 }

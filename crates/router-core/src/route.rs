@@ -270,9 +270,8 @@ impl Route {
                 (lesson, None)
             }
             Err(error) => {
-                // A failure counts as the slowest answer there can be, so that a quick 429 attracts nobody.
                 if error.fault() != Fault::Request {
-                    reservation.learn_latency(kind, timeout, now);
+                    reservation.learn_failure(kind, now.since(started), timeout, now);
                 }
                 (Lesson::default(), Some(error))
             }

@@ -64,11 +64,12 @@ impl Reservation {
 
     /// Reports how long the answer, or its first token, took.
     pub(crate) fn learn_latency(&self, kind: RequestKind, latency: Duration, now: Timestamp) {
-        let samples = &self.fleet.live(self.deployment).latency;
-        match kind {
-            RequestKind::Whole => samples.whole.add(latency, now),
-            RequestKind::Stream => samples.first_token.add(latency, now),
-        }
+        self.fleet.live(self.deployment).latency.of(kind).add(latency, now);
+    }
+
+    /// Reports after how long it failed, and how long it might have taken.
+    pub(crate) fn learn_failure(&self, kind: RequestKind, after: Duration, limit: Duration, now: Timestamp) {
+        self.fleet.live(self.deployment).latency.of(kind).add_failure(after, limit, now);
     }
 
     /// Reports how the call went: the error, or none, and the tokens it used. Returns what this changes for everybody else.

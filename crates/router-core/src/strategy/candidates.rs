@@ -1,6 +1,6 @@
 //! What a strategy chooses from.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::sync::atomic::Ordering::Relaxed;
 
 use smallvec::SmallVec;
@@ -8,8 +8,14 @@ use smallvec::SmallVec;
 use crate::catalog::{Deployment, DeploymentIndex, PoolIndex};
 use crate::demand::{Demand, RequestKind};
 use crate::fleet::{Fleet, Live};
-use crate::latency::Samples;
 use crate::{Dice, Price, Timestamp};
+
+/// The share of requests that may explore, and how long a deployment is left alone before, in milliseconds.
+const EXPLORE_ONE_IN: u64 = 20;
+const EXPLORE_AFTER: u64 = 5_000;
+
+/// How many calls in flight weigh as much as a latency twice as long.
+const CALLS_THAT_DOUBLE: u64 = 3;
 
 /// The deployments that may be called now: at least one.
 #[derive(Debug)]
@@ -94,6 +100,18 @@ impl<'a> Candidates<'a> {
         best
     }
 
+    /// Returns whom to explore, for one request in twenty: whoever was left alone for longest, if that is five seconds at least. So a
+    /// deployment that became fast is found out, and one that is still slow delays one request in that time, however much traffic
+    /// there is.
+    pub fn explore(&self, dice: &mut Dice) -> Option<Candidate<'a>> {
+        if dice.below(EXPLORE_ONE_IN) != 0 {
+            return None;
+        }
+        let kind = self.demand.kind;
+        let forgotten = self.min_by_key(dice, |candidate| Reverse(candidate.quiet(kind)));
+        (forgotten.quiet(kind) >= EXPLORE_AFTER).then_some(forgotten)
+    }
+
     /// Returns two different candidates, or the only one twice; every pair has the same chance.
     pub fn draw_two(&self, dice: &mut Dice) -> [Candidate<'a>; 2] {
         let count = self.eligible.len();
@@ -122,6 +140,13 @@ impl<'a> Candidate<'a> {
         self.live.in_flight()
     }
 
+    /// Returns what another call would take if it usually takes this long: more with every call in flight, so that a burst spreads
+    /// before its first answer is back. Three calls in flight count as much as a latency twice as long: providers answer many calls
+    /// at a time, and ten times the latency is not made good by a few calls less.
+    pub fn under_load(&self, latency: u64) -> u64 {
+        latency.max(1).saturating_mul(u64::from(self.in_flight()) + CALLS_THAT_DOUBLE)
+    }
+
     /// Returns its turn in weighted round-robin order: the lowest is next. A stand-by comes last.
     pub fn turn(&self) -> u64 {
         self.live.turn_in(self.round)
@@ -129,19 +154,18 @@ impl<'a> Candidate<'a> {
 
     /// Returns the median of its last latencies, in microseconds: of whole replies, or of first tokens.
     pub fn p50(&self, kind: RequestKind) -> Option<u64> {
-        self.samples(kind).p50()
+        self.live.latency.of(kind).p50()
     }
 
     /// Returns the peak-sensitive moving average of its latencies, in microseconds.
     pub fn ewma(&self, kind: RequestKind) -> Option<u64> {
-        self.samples(kind).ewma(self.now)
+        self.live.latency.of(kind).ewma()
     }
 
-    fn samples(&self, kind: RequestKind) -> &'a Samples {
-        match kind {
-            RequestKind::Whole => &self.live.latency.whole,
-            RequestKind::Stream => &self.live.latency.first_token,
-        }
+    /// Returns for how long nothing was sent to it and nothing heard from it, in milliseconds; since ever, when there was nothing
+    /// yet.
+    pub fn quiet(&self, kind: RequestKind) -> u64 {
+        self.live.latency.of(kind).quiet(self.now)
     }
 
     /// Returns what it charges, when that is known.

@@ -9,12 +9,9 @@ use crate::Dice;
 
 /// The deployment with the lowest median latency, of whole replies or of first tokens as the request has it, times the calls it would
 /// then have in flight: so a burst spreads before its first answer is back. A newcomer counts as the median of the others, and
-/// one request in twenty goes to whose turn it is, so that a deployment which became fast is found out.
+/// it [explores](Candidates::explore).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LatencyBased;
-
-/// The share of requests that explore.
-const EXPLORE_ONE_IN: u64 = 20;
 
 impl Strategy for LatencyBased {
     fn name(&self) -> &str {
@@ -22,8 +19,8 @@ impl Strategy for LatencyBased {
     }
 
     fn pick<'a>(&self, candidates: &Candidates<'a>, dice: &mut Dice) -> Candidate<'a> {
-        if dice.below(EXPLORE_ONE_IN) == 0 {
-            return candidates.min_by_key(dice, Candidate::turn);
+        if let Some(forgotten) = candidates.explore(dice) {
+            return forgotten;
         }
         let kind = candidates.demand().kind;
         let newcomer = OnceCell::new();
@@ -32,7 +29,7 @@ impl Strategy for LatencyBased {
                 *newcomer
                     .get_or_init(|| median(candidates.iter().filter_map(|known| known.p50(kind)).collect()))
             });
-            (latency.max(1).saturating_mul(u64::from(candidate.in_flight()) + 1), candidate.turn())
+            (candidate.under_load(latency), candidate.turn())
         })
     }
 }
