@@ -1,6 +1,7 @@
 //! Keeps a failing deployment out of the way: the circuit breaker of one deployment.
 //!
-//! *Closed* lets traffic through. Too many failures within a minute, or one that leaves no doubt, *open* it for a cooldown.
+//! *Closed* lets traffic through. Too many failures within a minute, unless they are few among many calls, or one that leaves no
+//! doubt, *open* it for a cooldown.
 //! When that ends it is *half-open*: a single probe goes through, whose outcome closes or reopens it, each time for longer. After
 //! closing it warms up: its traffic grows over half a minute. Reading is a few atomic loads; only failures take a lock.
 
@@ -9,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::KindPolicy;
+use crate::window::Recent;
 use crate::{Dice, Fault, ProviderError, ProviderErrorKind, Timestamp};
 
 /// The longest cooldown a provider's Retry-After can ask for: Envoy's `max_ejection_time`, 300 s. Google and Azure have been
@@ -28,6 +30,11 @@ const MAX_COOLDOWN: Duration = Duration::from_secs(300);
 /// 10 %; its length is up to the operator there, 30 s here.
 const WARM_UP: Duration = Duration::from_secs(30);
 const COLDEST_PERCENT: u64 = 10;
+
+/// Failures that are allowed by number are also allowed as long as they are no more than one in so many of the last seconds' calls,
+/// unless all came in a row. At hundreds of calls a second a number alone would eject a deployment that fails one call in a
+/// thousand, over and over.
+const NOISE_IS_ONE_IN: u64 = 10;
 
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +72,8 @@ pub(crate) struct Breaker {
     probing: AtomicBool,
     /// Probes that failed since it last closed.
     failed_probes: AtomicU32,
+    /// Failures since the last success.
+    in_a_row: AtomicU32,
     /// When it last closed, in milliseconds; 0 when it never opened.
     closed_at: AtomicU64,
     /// Apart from the rest, which every decision reads.
@@ -80,6 +89,7 @@ impl Breaker {
             cause: AtomicU8::new(0),
             probing: AtomicBool::new(false),
             failed_probes: AtomicU32::new(0),
+            in_a_row: AtomicU32::new(0),
             closed_at: AtomicU64::new(0),
             failures: Box::new(Mutex::new(Failures::new())),
         }
@@ -116,6 +126,7 @@ impl Breaker {
     pub(crate) fn close(&self, now: Timestamp) {
         self.failures().clear();
         self.failed_probes.store(0, Relaxed);
+        self.in_a_row.store(0, Relaxed);
         self.closed_at.store(now.as_millis(), Relaxed);
         self.until.store(CLOSED, Relaxed);
         self.probing.store(false, Relaxed);
@@ -133,22 +144,40 @@ impl Breaker {
         }
     }
 
-    /// Takes note of a failure. Returns until when the deployment now cools, when this failure decided so.
+    /// Takes note of a success.
+    pub(crate) fn succeed(&self) {
+        if self.in_a_row.load(Relaxed) != 0 {
+            self.in_a_row.store(0, Relaxed);
+        }
+    }
+
+    /// Takes note of a failure, among so many recent calls. Returns until when the deployment now cools, when this failure decided so.
     pub(crate) fn fail(
         &self,
         error: &ProviderError,
         policy: &BreakerPolicy,
         was_probe: bool,
+        recent: Recent,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let cooldown = match verdict(error, policy, was_probe) {
+        let verdict = verdict(error, policy, was_probe);
+        let in_a_row = match verdict {
+            Verdict::Innocent => 0,
+            Verdict::Cool(_) | Verdict::CoolLonger(_) | Verdict::Count { .. } => {
+                self.in_a_row.fetch_add(1, Relaxed).saturating_add(1)
+            }
+        };
+        let cooldown = match verdict {
             Verdict::Innocent => None,
             Verdict::Cool(span) => Some(span),
             Verdict::CoolLonger(span) => Some(self.grown(span, now)),
             Verdict::Count { allowed, apart } => {
                 let kind = apart.then_some(error.kind());
-                let failures = self.failures().add(kind, now);
-                (failures > allowed).then_some(policy.cooldown_time)
+                let mut failures = self.failures();
+                let window = failures.of(kind);
+                let is_beyond = window.add(now) > allowed;
+                let is_share = window.since(recent.since) * NOISE_IS_ONE_IN > recent.amount;
+                (is_beyond && (is_share || in_a_row > allowed)).then_some(policy.cooldown_time)
             }
         };
         let opened = cooldown.filter(|span| !span.is_zero()).map(|span| {
@@ -259,15 +288,13 @@ impl Failures {
         self.apart.clear();
     }
 
-    fn add(&mut self, kind: Option<ProviderErrorKind>, now: Timestamp) -> u32 {
-        let Some(kind) = kind else { return self.together.add(now) };
-        if let Some((_, window)) = self.apart.iter_mut().find(|(known, _)| *known == kind) {
-            return window.add(now);
-        }
-        let mut window = FailureWindow::new();
-        let count = window.add(now);
-        self.apart.push((kind, window));
-        count
+    fn of(&mut self, kind: Option<ProviderErrorKind>) -> &mut FailureWindow {
+        let Some(kind) = kind else { return &mut self.together };
+        let position = self.apart.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            self.apart.push((kind, FailureWindow::new()));
+            self.apart.len() - 1
+        });
+        self.apart.get_mut(position).map_or(&mut self.together, |(_, window)| window)
     }
 }
 
@@ -301,11 +328,22 @@ impl FailureWindow {
         self.seconds.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// Returns how many there were from this moment on, to the second.
     #[expect(clippy::indexing_slicing, reason = "a remainder is below its divisor")]
-    #[expect(clippy::cast_possible_truncation, reason = "only the remainder counts")]
-    fn slot(&mut self, second: u64) -> &mut u32 {
-        &mut self.seconds[second as usize % SPAN_SECONDS]
+    fn since(&self, moment: Timestamp) -> u64 {
+        let first = (moment.as_millis() / 1000).max((self.newest + 1).saturating_sub(SPAN_SECONDS as u64));
+        (first..=self.newest).map(|second| u64::from(self.seconds[index(second)])).sum()
     }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder is below its divisor")]
+    fn slot(&mut self, second: u64) -> &mut u32 {
+        &mut self.seconds[index(second)]
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "only the remainder counts")]
+const fn index(second: u64) -> usize {
+    second as usize % SPAN_SECONDS
 }
 
 #[cfg(test)]
@@ -329,8 +367,13 @@ mod tests {
         ProviderError::new(kind, "")
     }
 
+    /// Nothing but these failures.
+    fn alone(now: Timestamp) -> Recent {
+        Recent { amount: 0, since: now }
+    }
+
     fn fail(breaker: &Breaker, kind: ProviderErrorKind, now: Timestamp) -> Option<Timestamp> {
-        breaker.fail(&error(kind), &policy(), false, now)
+        breaker.fail(&error(kind), &policy(), false, alone(now), now)
     }
 
     #[test]
@@ -353,11 +396,31 @@ mod tests {
     }
 
     #[test]
+    fn a_few_failures_among_many_calls_are_noise_unless_they_come_in_a_row() {
+        let among = |calls| Recent { amount: calls, since: at(50) };
+        let fail = |breaker: &Breaker, calls, second| {
+            breaker.fail(&error(Server), &policy(), false, among(calls), at(second))
+        };
+        let busy = Breaker::new();
+        for second in 50..59 {
+            assert_eq!(fail(&busy, 1_000, second), None);
+            busy.succeed();
+        }
+        assert_eq!(fail(&busy, 100, 59), None, "ten of a hundred");
+        busy.succeed();
+        assert_eq!(fail(&busy, 100, 59), Some(at(119)), "eleven of a hundred");
+        let dead = Breaker::new();
+        assert_eq!(fail(&dead, 1_000, 50), None);
+        assert_eq!(fail(&dead, 1_000, 50), None);
+        assert_eq!(fail(&dead, 1_000, 50), Some(at(110)), "three in a row");
+    }
+
+    #[test]
     fn a_refused_credential_and_a_rate_limit_open_it_at_once() {
         assert_eq!(fail(&Breaker::new(), Authentication, at(0)), Some(at(60)));
         let limited = |seconds| {
             let error = error(RateLimited).with_retry_after(Duration::from_secs(seconds));
-            Breaker::new().fail(&error, &policy(), false, at(0))
+            Breaker::new().fail(&error, &policy(), false, alone(at(0)), at(0))
         };
         assert_eq!(limited(7), Some(at(7)));
         assert_eq!(limited(0), Some(at(1)), "an immediate retry is not believed");
@@ -379,7 +442,7 @@ mod tests {
         let breaker = Breaker::new();
         fail(&breaker, Authentication, at(0));
         let short = error(RateLimited).with_retry_after(Duration::from_secs(1));
-        breaker.fail(&short, &policy(), false, at(1));
+        breaker.fail(&short, &policy(), false, alone(at(1)), at(1));
         assert_eq!(breaker.state(at(59)), BreakerState::Open { until: at(60), cause: Authentication });
         fail(&breaker, Authentication, at(10));
         assert_eq!(breaker.state(at(69)), BreakerState::Open { until: at(70), cause: Authentication });
@@ -387,7 +450,7 @@ mod tests {
 
     fn probe_fails(breaker: &Breaker, now: Timestamp) -> Duration {
         assert!(breaker.take_probe());
-        breaker.fail(&error(Server), &policy(), true, now).unwrap().since(now)
+        breaker.fail(&error(Server), &policy(), true, alone(now), now).unwrap().since(now)
     }
 
     #[test]
@@ -420,10 +483,10 @@ mod tests {
     fn a_retry_after_is_believed_at_each_probe() {
         let breaker = Breaker::new();
         let limited = error(RateLimited).with_retry_after(Duration::from_secs(30));
-        breaker.fail(&limited, &policy(), false, at(0));
+        breaker.fail(&limited, &policy(), false, alone(at(0)), at(0));
         for n in 1..5 {
             assert!(breaker.take_probe());
-            assert_eq!(breaker.fail(&limited, &policy(), true, at(30 * n)), Some(at(30 * n + 30)));
+            assert_eq!(breaker.fail(&limited, &policy(), true, alone(at(0)), at(30 * n)), Some(at(30 * n + 30)));
         }
     }
 
@@ -441,20 +504,20 @@ mod tests {
         let by_kind = KindPolicy::new([(RateLimited, 2), (Timeout, 0)]);
         let policy = BreakerPolicy { by_kind, ..policy() };
         let breaker = Breaker::new();
-        let fail = |kind, second| breaker.fail(&error(kind), &policy, false, at(second));
+        let fail = |kind, second| breaker.fail(&error(kind), &policy, false, alone(at(second)), at(second));
         assert_eq!(fail(RateLimited, 0), None, "even a 429 is allowed when the policy says so");
         assert_eq!(fail(Server, 1), None);
         assert_eq!(fail(Server, 1), None);
         assert_eq!(fail(RateLimited, 2), None, "server errors do not count for it");
         assert_eq!(fail(RateLimited, 3), Some(at(63)));
-        assert_eq!(Breaker::new().fail(&error(Timeout), &policy, false, at(0)), Some(at(60)));
+        assert_eq!(Breaker::new().fail(&error(Timeout), &policy, false, alone(at(0)), at(0)), Some(at(60)));
     }
 
     #[test]
     fn a_cooldown_time_of_zero_never_cools() {
         let policy = BreakerPolicy { allowed_fails: 0, cooldown_time: Duration::ZERO, ..policy() };
         for kind in [Server, Authentication, RateLimited] {
-            assert_eq!(Breaker::new().fail(&error(kind), &policy, false, at(0)), None);
+            assert_eq!(Breaker::new().fail(&error(kind), &policy, false, alone(at(0)), at(0)), None);
         }
     }
 }

@@ -32,6 +32,13 @@ impl Default for MinuteWindow {
     }
 }
 
+/// What there was from a moment on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recent {
+    pub(crate) amount: u64,
+    pub(crate) since: Timestamp,
+}
+
 impl MinuteWindow {
     /// Starts empty.
     pub fn new() -> Self {
@@ -104,6 +111,14 @@ impl MinuteWindow {
         }
         let left = SLOT_MILLIS - now.as_millis() % SLOT_MILLIS;
         present + between + (oldest * left).div_ceil(SLOT_MILLIS)
+    }
+
+    /// Returns how much there was in the present slot and the one before: the last five to ten seconds.
+    pub(crate) fn recent(&self, now: Timestamp) -> Recent {
+        let number = slot_number(now);
+        let before = number.wrapping_sub(1);
+        let since = Timestamp::from_millis(before.saturating_sub(1) * SLOT_MILLIS);
+        Recent { amount: self.count(number) + self.count(before), since }
     }
 
     /// Returns how long it takes until `amount` fits under `limit` if nothing else is added.

@@ -96,9 +96,10 @@ impl Reservation {
                 live.breaker.close(now);
                 changes.push(HealthChange::Recovered { deployment: deployment.id().clone() });
             }
-            None => {}
+            None => live.breaker.succeed(),
             Some(error) => {
-                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, now) {
+                let recent = live.requests.recent(now);
+                if let Some(until) = live.breaker.fail(error, &deployment.breaker, self.probe, recent, now) {
                     let cause = error.kind();
                     changes.push(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
                     self.fleet.cool_domain(self.deployment, error, until, &mut changes);
