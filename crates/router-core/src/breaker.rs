@@ -486,7 +486,10 @@ mod tests {
         breaker.fail(&limited, &policy(), false, alone(at(0)), at(0));
         for n in 1..5 {
             assert!(breaker.take_probe());
-            assert_eq!(breaker.fail(&limited, &policy(), true, alone(at(0)), at(30 * n)), Some(at(30 * n + 30)));
+            assert_eq!(
+                breaker.fail(&limited, &policy(), true, alone(at(0)), at(30 * n)),
+                Some(at(30 * n + 30))
+            );
         }
     }
 

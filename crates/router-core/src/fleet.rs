@@ -36,6 +36,7 @@ pub(crate) struct Live {
     in_flight: AtomicU32,
     pub(crate) order: u32,
     turn: AtomicU64,
+    token_turn: AtomicU64,
     is_standby: bool,
     /// Whether it has an rpm, tpm or max_parallel_requests of its own.
     pub(crate) is_limited: bool,
@@ -50,8 +51,9 @@ pub(crate) struct Live {
 /// The live state of one pool.
 #[derive(Debug)]
 pub(crate) struct LivePool {
-    /// The turn it has reached; a deployment that was away starts here.
-    pub(crate) round: AtomicU64,
+    /// The turns it has reached, for calls and for tokens; a deployment that was away starts here.
+    round: AtomicU64,
+    token_round: AtomicU64,
     pub(crate) retries: RetryBudget,
     /// The usual length of its answers in tokens, as a moving average.
     completion_tokens: AtomicU64,
@@ -61,6 +63,11 @@ pub(crate) struct LivePool {
 const USUAL_COMPLETION: u64 = 256;
 
 impl LivePool {
+    /// Returns the turns it has reached, for calls and for tokens.
+    pub(crate) fn rounds(&self) -> (u64, u64) {
+        (self.round.load(Relaxed), self.token_round.load(Relaxed))
+    }
+
     /// Returns how many tokens an answer will probably have.
     pub(crate) fn expected_completion(&self, demand: &Demand) -> u64 {
         let usual = self.completion_tokens.load(Relaxed);
@@ -80,6 +87,7 @@ impl Live {
             in_flight: AtomicU32::new(0),
             order: deployment.order,
             turn: AtomicU64::new(0),
+            token_turn: AtomicU64::new(0),
             is_standby: deployment.stride.is_none(),
             is_limited: deployment.limits != Limits::default(),
             price: deployment.price,
@@ -103,6 +111,11 @@ impl Live {
     /// Its turn, not before this round; a stand-by comes last.
     pub(crate) fn turn_in(&self, round: u64) -> u64 {
         if self.is_standby { u64::MAX } else { self.turn.load(Relaxed).max(round) }
+    }
+
+    /// The same for tokens.
+    pub(crate) fn token_turn_in(&self, round: u64) -> u64 {
+        if self.is_standby { u64::MAX } else { self.token_turn.load(Relaxed).max(round) }
     }
 }
 
@@ -132,6 +145,7 @@ impl Fleet {
         let live = catalog.deployments().iter().map(Live::new).collect();
         let pool = || LivePool {
             round: AtomicU64::new(0),
+            token_round: AtomicU64::new(0),
             retries: RetryBudget::new(),
             completion_tokens: AtomicU64::new(USUAL_COMPLETION),
         };
@@ -276,7 +290,7 @@ impl Fleet {
         live.tokens.add(demand.prompt_tokens, now);
         live.gauge.take(demand.prompt_tokens);
         live.latency.of(demand.kind).ask(now);
-        self.advance(pool, deployment, settings);
+        self.advance(pool, deployment, settings, demand.prompt_tokens);
         Some(Reservation {
             fleet: Arc::clone(self),
             pool,
@@ -287,16 +301,26 @@ impl Fleet {
         })
     }
 
-    /// Moves a deployment's turn on by its stride.
-    fn advance(&self, pool: PoolIndex, deployment: DeploymentIndex, settings: &Deployment) {
+    /// Moves a deployment's turns on by its stride: one call, and the tokens it is estimated to use.
+    fn advance(&self, pool: PoolIndex, deployment: DeploymentIndex, settings: &Deployment, tokens: u64) {
         if let Some(stride) = settings.stride {
             let live = self.live(deployment);
-            let round = &self.live_pool(pool).round;
-            let start = live.turn_in(round.load(Relaxed));
-            round.fetch_max(start, Relaxed);
-            // Two threads that pick the same deployment at once each move it on by a stride.
-            live.turn.fetch_max(start, Relaxed);
-            live.turn.fetch_add(stride, Relaxed);
+            let pool = self.live_pool(pool);
+            advance(&live.turn, &pool.round, stride);
+            advance(&live.token_turn, &pool.token_round, token_stride(stride, tokens.max(1)));
+        }
+    }
+
+    /// Puts the tokens that a call really used in the place of the estimate.
+    fn correct(&self, deployment: DeploymentIndex, estimated: u64, used: u64) {
+        let turn = &self.live(deployment).token_turn;
+        if let Some(stride) = self.catalog[deployment].stride {
+            if used >= estimated {
+                turn.fetch_add(token_stride(stride, used - estimated), Relaxed);
+            } else {
+                // The estimate was added before, so this stays above nothing.
+                turn.fetch_sub(token_stride(stride, estimated - used), Relaxed);
+            }
         }
     }
 
@@ -324,4 +348,18 @@ impl Fleet {
             }
         }
     }
+}
+
+fn advance(turn: &AtomicU64, round: &AtomicU64, stride: u64) {
+    let start = turn.load(Relaxed).max(round.load(Relaxed));
+    round.fetch_max(start, Relaxed);
+    // Two threads that pick the same deployment at once each move it on by a stride.
+    turn.fetch_max(start, Relaxed);
+    turn.fetch_add(stride, Relaxed);
+}
+
+/// How far so many tokens move a turn on. Finer than a stride can be told for a single token, coarse enough that turns do not run
+/// out.
+const fn token_stride(stride: u64, tokens: u64) -> u64 {
+    (stride >> 8).saturating_mul(tokens)
 }

@@ -72,8 +72,8 @@ pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
 pub use self::route::{Attempt, AttemptCause, AttemptRecord, Route, RouteFailure, Step, Unfit};
 pub use self::state_store::{HealthListener, StateStore};
 pub use self::strategy::{
-    Candidate, Candidates, CostBased, LatencyBased, LeastBusy, Load, PeakEwma, SimpleShuffle, Strategy,
-    UsageBased, strategies,
+    Candidate, Candidates, CostBased, LatencyBased, LeastBusy, PeakEwma, SimpleShuffle, Strategy, UsageBased,
+    strategies,
 };
 pub use self::time::{Clock, Timestamp};
 pub use self::token_counter::{ByteEstimate, TokenCounter};

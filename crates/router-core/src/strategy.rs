@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use self::candidates::Eligible;
-pub use self::candidates::{Candidate, Candidates, Load};
+pub use self::candidates::{Candidate, Candidates};
 pub use self::cost_based::CostBased;
 pub use self::latency_based::LatencyBased;
 pub use self::least_busy::LeastBusy;

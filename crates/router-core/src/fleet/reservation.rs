@@ -88,6 +88,7 @@ impl Reservation {
             // The estimate was counted when the place was taken; what was really used takes its place.
             live.tokens.remove(self.reserved_tokens, self.reserved_at);
             live.tokens.add(usage.total(), now);
+            self.fleet.correct(self.deployment, self.reserved_tokens, usage.total());
             self.fleet.live_pool(self.pool).learn_completion(usage.completion);
         }
         let mut changes = Vec::new();

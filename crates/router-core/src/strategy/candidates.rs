@@ -1,13 +1,13 @@
 //! What a strategy chooses from.
 
 use std::cmp::{Ordering, Reverse};
-use std::sync::atomic::Ordering::Relaxed;
 
 use smallvec::SmallVec;
 
 use crate::catalog::{Deployment, DeploymentIndex, PoolIndex};
 use crate::demand::{Demand, RequestKind};
 use crate::fleet::{Fleet, Live};
+use crate::window::MinuteWindow;
 use crate::{Dice, Price, Timestamp};
 
 /// The share of requests that may explore, and how long a deployment is left alone before, in milliseconds.
@@ -35,6 +35,7 @@ pub struct Candidate<'a> {
     fleet: &'a Fleet,
     live: &'a Live,
     round: u64,
+    token_round: u64,
     now: Timestamp,
 }
 
@@ -48,8 +49,7 @@ impl<'a> Candidates<'a> {
         eligible: &'a Eligible,
     ) -> Option<Self> {
         let index = *fleet.catalog()[pool].members().get(eligible.iter().next()?)?;
-        let round = fleet.live_pool(pool).round.load(Relaxed);
-        let first = Candidate::new(fleet, index, round, now);
+        let first = Candidate::new(fleet, index, fleet.live_pool(pool).rounds(), now);
         Some(Self { fleet, pool, demand, now, eligible, first })
     }
 
@@ -70,11 +70,11 @@ impl<'a> Candidates<'a> {
 
     /// Returns every candidate, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + use<'a> {
-        let (fleet, round, now) = (self.fleet, self.first.round, self.now);
+        let (fleet, rounds, now) = (self.fleet, (self.first.round, self.first.token_round), self.now);
         let members = fleet.catalog()[self.pool].members();
         self.eligible
             .iter()
-            .filter_map(move |member| Some(Candidate::new(fleet, *members.get(member)?, round, now)))
+            .filter_map(move |member| Some(Candidate::new(fleet, *members.get(member)?, rounds, now)))
     }
 
     /// Returns the candidate with the smallest key; the dice decide among equals, each with the same chance.
@@ -83,7 +83,7 @@ impl<'a> Candidates<'a> {
         let members = self.fleet.catalog()[self.pool].members();
         self.eligible.for_each(|member| {
             let Some(index) = members.get(member) else { return };
-            let candidate = Candidate::new(self.fleet, *index, self.first.round, self.now);
+            let candidate = Candidate { index: *index, live: self.fleet.live(*index), ..self.first };
             let this = key(&candidate);
             match lowest.as_ref().map_or(Ordering::Less, |lowest| this.cmp(lowest)) {
                 Ordering::Greater => {}
@@ -126,8 +126,13 @@ impl<'a> Candidates<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    fn new(fleet: &'a Fleet, index: DeploymentIndex, round: u64, now: Timestamp) -> Self {
-        Self { index, fleet, live: fleet.live(index), round, now }
+    fn new(
+        fleet: &'a Fleet,
+        index: DeploymentIndex,
+        (round, token_round): (u64, u64),
+        now: Timestamp,
+    ) -> Self {
+        Self { index, fleet, live: fleet.live(index), round, token_round, now }
     }
 
     /// Returns what the configuration says of it.
@@ -152,6 +157,11 @@ impl<'a> Candidate<'a> {
         self.live.turn_in(self.round)
     }
 
+    /// Returns its turn in an order that deals out tokens instead of calls.
+    pub fn token_turn(&self) -> u64 {
+        self.live.token_turn_in(self.token_round)
+    }
+
     /// Returns the median of its last latencies, in microseconds: of whole replies, or of first tokens.
     pub fn p50(&self, kind: RequestKind) -> Option<u64> {
         self.live.latency.of(kind).p50()
@@ -173,29 +183,19 @@ impl<'a> Candidate<'a> {
         self.live.price
     }
 
-    /// Returns what it used of its limits within the last minute; calls in flight count by their estimates.
-    pub fn load(&self) -> Load {
-        let tokens = self.live.tokens.sum(self.now);
-        let mut permille = self.live.gauge.used(self.now).unwrap_or(0);
-        if self.live.is_limited {
-            let share = |used: u64, limit: Option<u64>| {
-                limit.map_or(0, |limit| used.saturating_mul(1000) / limit.max(1))
-            };
-            let limits = self.deployment().limits;
-            permille = permille.max(share(tokens, limits.tpm));
-            permille = permille.max(share(self.live.requests.sum(self.now), limits.rpm));
+    /// Returns the used share of its tightest limit, in thousandths: rpm and tpm within the last minute, calls in flight by their
+    /// estimates, and what the provider's own headers say. 0 when it has none.
+    pub fn used(&self) -> u64 {
+        let told = self.live.gauge.used(self.now).unwrap_or(0);
+        if !self.live.is_limited {
+            return told;
         }
-        Load { permille, tokens }
+        let share = |window: &MinuteWindow, limit: Option<u64>| {
+            limit.map_or(0, |limit| window.sum(self.now).saturating_mul(1000) / limit.max(1))
+        };
+        let limits = self.deployment().limits;
+        told.max(share(&self.live.tokens, limits.tpm)).max(share(&self.live.requests, limits.rpm))
     }
-}
-
-/// What a deployment used of its limits; the least loaded is the smallest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Load {
-    /// The used share of its tightest limit, in thousandths: rpm, tpm, and what the provider's own headers say. 0 when it has none.
-    pub permille: u64,
-    /// Tokens within the last minute.
-    pub tokens: u64,
 }
 
 /// Which members of a pool may be called, by their position in it. Pools of up to 1,024 need no allocation.
