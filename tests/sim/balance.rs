@@ -62,7 +62,7 @@ fn peak_ewma_shares_equal_latencies_but_for_the_peaks() {
 
 #[test]
 fn nobody_is_starved_or_herded_within_any_half_minute() {
-    for_each_seed(0..30, |seed| {
+    for_each_seed(0..200, |seed| {
         let name =
             ["simple-shuffle", "least-busy", "latency-based-routing", "usage-based-routing", "peak-ewma"]
                 [usize::try_from(seed % 5).unwrap()];

@@ -31,7 +31,7 @@ fn overspend(seed: u64, completions: Lengths, outage: Option<Range<Duration>>) -
 
 #[test]
 fn spend_is_within_two_percent_of_the_cheapest_for_lengths_nobody_knew() {
-    for_each_seed(0..12, |seed| {
+    for_each_seed(0..200, |seed| {
         let overspend = overspend(seed, Lengths::around(300.0, 0.4), None);
         assert!((0.0..0.02).contains(&overspend), "seed {seed}: {overspend:.4}");
     });
@@ -40,7 +40,7 @@ fn spend_is_within_two_percent_of_the_cheapest_for_lengths_nobody_knew() {
 #[test]
 fn an_outage_costs_no_more_than_its_warm_up() {
     // While it warms up, half a minute of the five, requests go elsewhere though it would be ready: at most 10 % dearer, then.
-    for_each_seed(0..12, |seed| {
+    for_each_seed(0..40, |seed| {
         let overspend = overspend(seed, Lengths::around(300.0, 0.4), Some(secs(60)..secs(80)));
         assert!((0.0..0.03).contains(&overspend), "seed {seed}: {overspend:.4}");
     });
@@ -49,8 +49,8 @@ fn an_outage_costs_no_more_than_its_warm_up() {
 #[test]
 fn where_answers_have_wildly_different_lengths_a_guess_costs_little_more_than_the_mean_would() {
     // Whoever knows the mean of these lengths, and nothing else, spends 3.4 % more than the cheapest.
-    for_each_seed(0..12, |seed| {
+    for_each_seed(0..40, |seed| {
         let overspend = overspend(seed, Lengths::around(300.0, 0.8), None);
-        assert!((0.0..0.034 + 0.01).contains(&overspend), "seed {seed}: {overspend:.4}");
+        assert!((0.0..0.034 + 0.005).contains(&overspend), "seed {seed}: {overspend:.4}");
     });
 }
