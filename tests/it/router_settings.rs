@@ -211,3 +211,35 @@ router_settings:
     assert_eq!(catalog.deployments()[1].provider(), "anthropic");
     assert_eq!(catalog.settings().queue_timeout.as_millis(), 1500);
 }
+
+#[tokio::test]
+async fn requests_with_tools_or_images_pass_over_deployments_that_the_file_says_lack_them() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    let [plain, able] = ["plain", "able"].map(|name| server.upstream(name));
+    let text = format!(
+        "model_list:
+  - model_name: fast
+    litellm_params: {{ model: gpt-3.5-turbo, api_key: k, api_base: {}, order: 1 }}
+    model_info: {{ supports_function_calling: false, supports_vision: false }}
+  - model_name: fast
+    litellm_params: {{ model: gpt-4o, api_key: k, api_base: {}, order: 2 }}
+    model_info: {{ supports_function_calling: true }}
+",
+        plain.openai_base(),
+        able.openai_base()
+    );
+    let file = ConfigFile::parse(&text, "config.yaml", &|_| None).unwrap();
+    assert!(file.ignored().is_empty(), "{:?}", file.ignored());
+    let router = file.into_builder().build().unwrap();
+    let ask = async |body: &str| {
+        router.completion(&ChatRequest::from_json(body.to_owned()).unwrap()).await.unwrap();
+        (plain.calls(), able.calls())
+    };
+    let says_image_url =
+        r#"{"model":"fast","messages":[{"role":"user","content":"what is \"image_url\"?"}],"tools":[]}"#;
+    assert_eq!(ask(says_image_url).await, (1, 0));
+    let tools = r#"{"model":"fast","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#;
+    assert_eq!(ask(tools).await, (1, 1));
+    let image = r#"{"model":"fast","messages":[{"role":"user","content":[{"type": "image_url","image_url":{"url":"https://example.org/a.png"}}]}]}"#;
+    assert_eq!(ask(image).await, (1, 2));
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use router_core::{Demand, Edit, PoolIndex, RequestError, RequestKind, TagSet};
+use router_core::{Abilities, Demand, Edit, PoolIndex, RequestError, RequestKind, TagSet};
 use serde::Deserialize;
 
 use crate::error::RouteError;
@@ -34,6 +34,7 @@ impl Router {
         if let Some(tokens) = limit.and_then(|value| serde_json::from_str::<u64>(value).ok()) {
             demand = demand.with_max_tokens(tokens);
         }
+        demand = demand.with_needs(self.needs(request));
         if let Some(retries) = request.read("num_retries", "a whole number that is not negative")? {
             demand = demand.with_num_retries(retries);
         }
@@ -45,6 +46,18 @@ impl Router {
             demand = demand.with_fallbacks(pools);
         }
         Ok(demand)
+    }
+
+    /// What the request needs beyond text, of what some deployment is known to lack: nothing else makes a difference.
+    fn needs(&self, request: &impl Payload) -> Abilities {
+        let lacking = self.parts.fleet.catalog().lacking();
+        let has_tools = || request.field("tools").is_some_and(|tools| tools != "null" && tools != "[]");
+        // A part's type stands in its JSON text as it is. Words that a user wrote have their quotes escaped and are not mistaken for it.
+        let has_images = || request.field("messages").is_some_and(|text| text.contains("\"image_url\""));
+        let needs = |ability: Abilities, is_needed: &dyn Fn() -> bool| {
+            if lacking.overlaps(ability) && is_needed() { ability } else { Abilities::NONE }
+        };
+        needs(Abilities::TOOLS, &has_tools).with(needs(Abilities::VISION, &has_images))
     }
 
     fn fallback(&self, name: &str) -> Result<PoolIndex, RouteError> {

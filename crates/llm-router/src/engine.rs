@@ -345,6 +345,12 @@ impl Journey {
                 );
                 RouteError::Failed { error, retry_after: None, report }
             }
+            (Err(RouteFailure::Unfit(Unfit::Abilities(needs))), _) => {
+                let message =
+                    format!("no deployment it could be sent to has what the request needs: {needs}");
+                let error = ProviderError::new(ProviderErrorKind::Unsupported, message);
+                RouteError::Failed { error, retry_after: None, report }
+            }
             (Err(RouteFailure::Unfit(Unfit::Tags)), _) => {
                 let error =
                     ProviderError::new(ProviderErrorKind::NotFound, "no deployment has the tags asked for");

@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigErrors, FallbackKind, KindPolicy, Place, Setti
 use crate::demand::TagSet;
 use crate::pattern;
 use crate::strategy::Strategy;
-use crate::{Alias, DeploymentId, Price, ProviderErrorKind};
+use crate::{Abilities, Alias, DeploymentId, Price, ProviderErrorKind};
 
 /// Deployments, pools and the fallback graph, ready to route by.
 ///
@@ -43,6 +43,7 @@ pub struct Catalog {
     patterns: Box<[(Alias, PoolIndex)]>,
     by_id: HashMap<DeploymentId, DeploymentIndex>,
     tags: HashMap<Box<str>, TagSet>,
+    lacking: Abilities,
     settings: Settings,
 }
 
@@ -77,6 +78,8 @@ pub struct Deployment {
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     pub(crate) supports_assistant_prefill: bool,
+    pub(crate) has: Abilities,
+    pub(crate) lacks: Abilities,
     pub(crate) tags: TagSet,
     /// The tags of all members of its pool.
     pub(crate) pool_tags: TagSet,
@@ -125,6 +128,16 @@ impl Deployment {
     /// Returns its priority in the pool, when it has one.
     pub const fn order(&self) -> Option<u32> {
         if self.order == u32::MAX { None } else { Some(self.order) }
+    }
+
+    /// Returns what it can do beyond text, as far as that is known.
+    pub const fn has(&self) -> Abilities {
+        self.has
+    }
+
+    /// Returns what it is known not to be able to do.
+    pub const fn lacks(&self) -> Abilities {
+        self.lacks
     }
 
     /// Returns the time one attempt may take.
@@ -236,8 +249,9 @@ impl Catalog {
             .filter(|(alias, _)| alias.as_str().contains('*'))
             .map(|(alias, pool)| (alias.clone(), *pool))
             .collect();
+        let lacking = deployments.iter().fold(Abilities::NONE, |all, deployment| all.with(deployment.lacks));
         patterns.sort_by_key(|(alias, _)| (std::cmp::Reverse(alias.as_str().len()), alias.clone()));
-        Ok(Self { deployments, pools, by_alias, patterns: patterns.into(), by_id, tags, settings })
+        Ok(Self { deployments, pools, by_alias, patterns: patterns.into(), by_id, tags, lacking, settings })
     }
 
     /// Returns the pool behind an alias, or behind the most specific pattern that it matches.
@@ -278,6 +292,11 @@ impl Catalog {
     pub fn tags<'t>(&self, names: impl IntoIterator<Item = &'t str>) -> TagSet {
         let tag = |name| self.tags.get(name).copied().unwrap_or(TagSet::UNKNOWN);
         names.into_iter().fold(TagSet::NONE, |set, name| set.with(tag(name)))
+    }
+
+    /// Returns what any of its deployments is known to lack.
+    pub const fn lacking(&self) -> Abilities {
+        self.lacking
     }
 
     /// Returns the deployment with this id.

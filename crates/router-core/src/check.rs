@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, PoolIndex};
 use crate::config::FallbackKind;
-use crate::{Alias, Deployment};
+use crate::{Abilities, Alias, Deployment};
 
 /// Something about a configuration that somebody should know.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -64,6 +64,8 @@ pub fn check(catalog: &Catalog) -> Vec<Finding> {
             reader.falls_back_to_itself(),
             reader.cycle(),
             reader.context_fallback_is_no_larger(),
+            reader.fallback_is_smaller(),
+            reader.fallback_lacks_abilities(),
             reader.beyond_max_fallbacks(),
             reader.no_price(),
             reader.longest_wait(),
@@ -175,6 +177,35 @@ impl Reader<'_> {
             self.name(*target)
         );
         Some((Severity::Warning, "context-fallback-no-larger", message))
+    }
+
+    fn fallback_is_smaller(&self) -> Option<Found> {
+        let own = self.catalog[self.pool].window?;
+        let smaller = |target: &&PoolIndex| self.catalog[**target].window.is_some_and(|window| window < own);
+        let target = self.edges(self.pool, FallbackKind::General).iter().find(smaller)?;
+        let message = format!(
+            "`fallbacks` lead to `{}`, whose window of {} tokens is smaller than {own}: prompts between the two fail there",
+            self.name(*target),
+            self.catalog[*target].window.unwrap_or_default()
+        );
+        Some((Severity::Warning, "fallback-smaller-window", message))
+    }
+
+    fn fallback_lacks_abilities(&self) -> Option<Found> {
+        let own = self.deployments(&[self.pool]).iter().fold(Abilities::NONE, |all, one| all.with(one.has()));
+        let missing = |target: &PoolIndex| {
+            // What one of them has, or may have, is served there.
+            let members = self.deployments(&[*target]);
+            own.without(members.iter().fold(Abilities::NONE, |all, one| all.with(own.without(one.lacks()))))
+        };
+        let lacking = |target: &&PoolIndex| !missing(target).is_empty();
+        let target = self.edges(self.pool, FallbackKind::General).iter().find(lacking)?;
+        let message = format!(
+            "`fallbacks` lead to `{}`, which has no {}: requests that need it fail there",
+            self.name(*target),
+            missing(target)
+        );
+        Some((Severity::Warning, "fallback-lacks-ability", message))
     }
 
     fn models(&self, pool: PoolIndex) -> Vec<(&str, &str)> {
@@ -296,6 +327,23 @@ mod tests {
         let same = ["a/openai/m", "a/anthropic/m", "b/openai/m", "b/anthropic/m"];
         check(&same, &[(ContextWindow, "a", "b")], &["a: context-fallback-no-larger"]);
         check(&both, &[(ContextWindow, "a", "b")], &[]);
+    }
+
+    #[test]
+    fn a_fallback_with_a_smaller_window_or_without_an_ability_is_pointed_at() {
+        let both = ["a/openai/m", "a/anthropic/m", "b/openai/n", "b/anthropic/n"];
+        let mut smaller = config(&both, &[(General, "a", "b")]);
+        for (deployment, window) in smaller.deployments.iter_mut().zip([200, 100, 150, 50]) {
+            deployment.max_input_tokens = Some(window);
+        }
+        assert_eq!(rules(smaller), ["a: fallback-smaller-window"]);
+
+        let mut unable = config(&both, &[(General, "a", "b")]);
+        unable.deployments[1].has = Abilities::TOOLS;
+        unable.deployments[2].lacks = Abilities::TOOLS;
+        assert_eq!(rules(unable.clone()), Vec::<String>::new(), "the other may be able");
+        unable.deployments[3].lacks = Abilities::TOOLS.with(Abilities::VISION);
+        assert_eq!(rules(unable), ["a: fallback-lacks-ability"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::strategy::{SimpleShuffle, Strategy};
-use crate::{Alias, DeploymentId, Price, ProviderErrorKind};
+use crate::{Abilities, Alias, DeploymentId, Price, ProviderErrorKind};
 
 /// Everything the core needs to know, as written by a person or a program.
 ///
@@ -64,6 +64,10 @@ pub struct DeploymentConfig {
     pub tags: Vec<String>,
     /// Whether it goes on with an answer that somebody else began.
     pub supports_assistant_prefill: bool,
+    /// What it can do beyond text, as far as that is known.
+    pub has: Abilities,
+    /// What it is known not to be able to do: requests that need it go elsewhere.
+    pub lacks: Abilities,
     /// Which credential it uses: deployments with the same number share one. `None` shares with nobody.
     pub credential: Option<u32>,
 }
@@ -112,6 +116,8 @@ impl DeploymentConfig {
             price: None,
             tags: Vec::new(),
             supports_assistant_prefill: false,
+            has: Abilities::NONE,
+            lacks: Abilities::NONE,
             credential: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What a request asks of a deployment, as far as routing goes.
 
+use crate::Abilities;
 use crate::catalog::{DeploymentIndex, PoolIndex};
 
 /// What a request asks for.
@@ -19,6 +20,8 @@ pub struct Demand {
     pub prompt_tokens: u64,
     /// The most tokens the caller lets the answer have; `None` when it does not say.
     pub max_tokens: Option<u64>,
+    /// What the deployment must be able to do beyond text; one that is known to lack it is passed over.
+    pub needs: Abilities,
     /// The tags that deployments must have one of.
     pub tags: TagSet,
     /// Overrides the retries of every pool.
@@ -47,6 +50,7 @@ impl Demand {
             kind: RequestKind::Whole,
             prompt_tokens: 0,
             max_tokens: None,
+            needs: Abilities::NONE,
             tags: TagSet::NONE,
             num_retries: None,
             fallbacks: None,
@@ -71,6 +75,13 @@ impl Demand {
     #[must_use]
     pub const fn with_max_tokens(mut self, tokens: u64) -> Self {
         self.max_tokens = Some(tokens);
+        self
+    }
+
+    /// Asks for deployments that are not known to lack these abilities.
+    #[must_use]
+    pub const fn with_needs(mut self, needs: Abilities) -> Self {
+        self.needs = needs;
         self
     }
 

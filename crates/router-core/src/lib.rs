@@ -18,6 +18,7 @@
 //!
 //! See [`Route`] for the loop that drives it all.
 
+mod abilities;
 mod breaker;
 mod catalog;
 mod check;
@@ -48,6 +49,7 @@ mod trace;
 mod usage;
 mod window;
 
+pub use self::abilities::Abilities;
 pub use self::breaker::BreakerState;
 pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
 pub use self::check::{Finding, Severity, check};

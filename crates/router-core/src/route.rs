@@ -15,7 +15,7 @@ use crate::config::FallbackKind;
 use crate::demand::{Demand, RequestKind};
 use crate::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
 use crate::strategy::{Candidates, Eligible};
-use crate::{Dice, Fault, ProviderError, Remedy, Timestamp};
+use crate::{Abilities, Dice, Fault, ProviderError, Remedy, Timestamp};
 
 /// The longest a route waits for anything before it gives up, 30 s: longer than a caller likes to wait, shorter than most
 /// clients' own timeouts.
@@ -185,6 +185,8 @@ pub enum RouteFailure {
 pub enum Unfit {
     /// The prompt is longer than every window.
     ContextWindow,
+    /// Every deployment is known to lack something of these.
+    Abilities(Abilities),
     /// No deployment has the tags that were asked for.
     Tags,
     /// No deployment can go on with an answer that another began.
@@ -513,10 +515,12 @@ impl Route {
                 let members = self.catalog()[self.pool()].members();
                 let has_tags = members.iter().any(|member| self.fits_tags(*member));
                 let fits_window = members.iter().any(|member| self.fits_window(*member));
-                RouteFailure::Unfit(match (has_tags, fits_window) {
-                    (false, _) => Unfit::Tags,
-                    (true, false) => Unfit::ContextWindow,
-                    (true, true) => Unfit::Continuation,
+                let is_able = members.iter().any(|member| !self.is_unable(*member));
+                RouteFailure::Unfit(match (has_tags, fits_window, is_able) {
+                    (false, _, _) => Unfit::Tags,
+                    (true, false, _) => Unfit::ContextWindow,
+                    (true, true, false) => Unfit::Abilities(self.demand.needs),
+                    (true, true, true) => Unfit::Continuation,
                 })
             }
         }
@@ -573,12 +577,13 @@ impl Route {
         self.trail.is_empty()
             && !settings.enable_pre_call_checks
             && !settings.enable_tag_filtering
+            && self.demand.needs.is_empty()
             && self.demand.continues.is_none()
     }
 
     /// `None` when the deployment cannot take this request, or already failed in a way that asking again cannot mend.
     fn standing(&self, deployment: DeploymentIndex) -> Option<Standing> {
-        if !self.fits_window(deployment) || !self.fits_tags(deployment) {
+        if !self.fits_window(deployment) || !self.fits_tags(deployment) || self.is_unable(deployment) {
             return None;
         }
         let mut standing = match self.demand.continues {
@@ -601,6 +606,11 @@ impl Route {
         let window = self.catalog()[deployment].max_input_tokens();
         !self.catalog().settings().enable_pre_call_checks
             || window.is_none_or(|window| self.demand.prompt_tokens <= window)
+    }
+
+    /// Whether it is known to lack something that the request needs.
+    fn is_unable(&self, deployment: DeploymentIndex) -> bool {
+        self.catalog()[deployment].lacks.overlaps(self.demand.needs)
     }
 
     /// A request with tags goes where one of them is; where the pool knows none of them, and for requests without tags, to those

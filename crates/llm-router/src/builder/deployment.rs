@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use router_core::{Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Price, Provider, Usd};
+use router_core::{
+    Abilities, Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Price, Provider, Usd,
+};
 use router_providers::{Endpoint, ModelRef, Providers};
 use secrecy::SecretString;
 
@@ -37,6 +39,8 @@ struct Limits {
     output_cost_per_token: Option<f64>,
     tags: Vec<String>,
     supports_assistant_prefill: bool,
+    supports_function_calling: Option<bool>,
+    supports_vision: Option<bool>,
 }
 
 impl Deployment {
@@ -224,6 +228,18 @@ impl Deployment {
         self
     }
 
+    /// Says whether it can call tools; requests with `tools` pass over one that cannot.
+    pub fn supports_function_calling(mut self, can: bool) -> Self {
+        self.limits.supports_function_calling = Some(can);
+        self
+    }
+
+    /// Says whether it can look at images; requests with images pass over one that cannot.
+    pub fn supports_vision(mut self, can: bool) -> Self {
+        self.limits.supports_vision = Some(can);
+        self
+    }
+
     /// Adds a tag by which requests choose it.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.limits.tags.push(tag.into());
@@ -261,6 +277,15 @@ pub(super) fn core_config(deployment: &Deployment, n: usize) -> Result<Deploymen
     config.price = price(limits)?;
     config.tags = limits.tags.clone();
     config.supports_assistant_prefill = limits.supports_assistant_prefill;
+    let abilities =
+        [(limits.supports_function_calling, Abilities::TOOLS), (limits.supports_vision, Abilities::VISION)];
+    for (can, ability) in abilities {
+        match can {
+            Some(true) => config.has = config.has.with(ability),
+            Some(false) => config.lacks = config.lacks.with(ability),
+            None => {}
+        }
+    }
     Ok(config)
 }
 

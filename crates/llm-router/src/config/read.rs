@@ -117,6 +117,8 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
         set!(info, "allowed_fails", count, allowed_fails);
         set!(info, "order", count, order);
         set!(info, "supports_assistant_prefill", boolean, supports_assistant_prefill);
+        set!(info, "supports_function_calling", boolean, supports_function_calling);
+        set!(info, "supports_vision", boolean, supports_vision);
         set!(info, "input_cost_per_token", number, input_cost_per_token);
         set!(info, "output_cost_per_token", number, output_cost_per_token);
         if let Some(node) = info.get("allowed_fails_policy") {

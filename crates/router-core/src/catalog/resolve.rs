@@ -183,6 +183,8 @@ pub(super) fn resolve_deployments(
                 },
                 price: config.price,
                 supports_assistant_prefill: config.supports_assistant_prefill,
+                has: config.has.without(config.lacks),
+                lacks: config.lacks,
                 tags: own_tags.get(n).copied().unwrap_or_default(),
                 pool_tags: pool_tags.get(n).copied().unwrap_or_default(),
                 provider_index,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::breaker::BreakerState;
 use crate::config::{Config, DeploymentConfig, FallbackConfig, KindPolicy, PoolConfig, Settings};
-use crate::{Alias, DeploymentId, ProviderErrorKind};
+use crate::{Abilities, Alias, DeploymentId, ProviderErrorKind};
 use ProviderErrorKind::{
     Authentication, ContentPolicy, ContextWindow, InvalidRequest, RateLimited, Server, Timeout, Unsupported,
 };
@@ -663,6 +663,29 @@ fn a_prompt_that_fits_nowhere_is_refused_without_a_call() {
     let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
     let step = route.next(world.now, &mut Dice::from_seed(1));
     assert!(matches!(step, Step::Done(Err(RouteFailure::Unfit(Unfit::ContextWindow)))), "{step:?}");
+}
+
+#[test]
+fn a_request_passes_over_whoever_is_known_to_lack_what_it_needs() {
+    let mut config = config(&["a1", "a2", "b1"], &[("a", &["b"])]);
+    config.deployments[0].lacks = Abilities::TOOLS;
+    config.deployments[1].lacks = Abilities::TOOLS.with(Abilities::VISION);
+    config.deployments[2].lacks = Abilities::VISION;
+    let mut world = World::new(config);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let first = |world: &mut World, needs| {
+        let demand = Demand::whole().with_needs(needs);
+        let mut route = Route::new(Arc::clone(&world.fleet), pool, demand, world.now);
+        match route.next(world.now, &mut world.dice) {
+            Step::Attempt(attempt) => Ok(world.fleet.catalog()[attempt.deployment()].id().to_string()),
+            Step::Done(verdict) => Err(verdict),
+            step @ Step::Wait(_) => panic!("{step:?}"),
+        }
+    };
+    assert_eq!(first(&mut world, Abilities::VISION).unwrap(), "a1");
+    assert_eq!(first(&mut world, Abilities::TOOLS).unwrap(), "b1", "nobody of the pool: its fallback");
+    let both = Abilities::TOOLS.with(Abilities::VISION);
+    assert_eq!(first(&mut world, both), Err(Err(RouteFailure::Unfit(Unfit::Abilities(both)))));
 }
 
 #[test]
