@@ -3,7 +3,8 @@
 use reqwest::Url;
 
 /// Joins a base with the format's version and path, each with a leading slash, the path perhaps with a query. A base that
-/// already ends with the version, or with the whole path, does not get it twice; whatever else the base's path holds is kept.
+/// already ends with the version or a part of it, or with the whole path, does not get it twice; whatever else the base's path
+/// holds is kept.
 pub(crate) fn join(base: &str, version: &str, path: &str) -> Result<Url, &'static str> {
     let mut url = Url::parse(base.trim()).map_err(|_| "it is not a URL")?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -24,14 +25,20 @@ pub(crate) fn join(base: &str, version: &str, path: &str) -> Result<Url, &'stati
     };
     let mut full = url.path().trim_end_matches('/').to_owned();
     if !full.ends_with(path) {
-        if !full.ends_with(version) {
-            full.push_str(version);
-        }
+        full.push_str(missing(&full, version));
         full.push_str(path);
     }
     url.set_path(&full);
     url.set_query(query);
     Ok(url)
+}
+
+/// Returns the part of `version` that is not at the end of `base` yet.
+fn missing<'v>(base: &str, version: &'v str) -> &'v str {
+    let borders = version.match_indices('/').map(|(at, _)| at).chain([version.len()]);
+    let known =
+        borders.rev().find(|at| version.get(..*at).is_some_and(|beginning| base.ends_with(beginning)));
+    version.get(known.unwrap_or(0)..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -59,6 +66,17 @@ mod tests {
         check("https://h/v1", "/v1", "/m:stream?alt=sse", "https://h/v1/m:stream?alt=sse");
         check("https://h/v1/m:stream", "/v1", "/m:stream?alt=sse", "https://h/v1/m:stream?alt=sse");
         check("https://h", "", "/model/a%3A0", "https://h/model/a%3A0");
+        let (deployment, query) = ("/openai/deployments/d", "/chat/completions?api-version=1");
+        let full = "https://h/openai/deployments/d/chat/completions?api-version=1";
+        for base in [
+            "https://h",
+            "https://h/",
+            "https://h/openai",
+            "https://h/openai/deployments/d/",
+            full.split('?').next().unwrap(),
+        ] {
+            check(base, deployment, query, full);
+        }
         check("https://host/api%2Fx/v1", "/v1", "/messages", "https://host/api%2Fx/v1/messages");
         check("https://host/", "", "/chat?version=1", "https://host/chat?version=1");
         check("https://host/chat", "", "/chat?version=1", "https://host/chat?version=1");

@@ -19,9 +19,42 @@ pub(crate) fn clean_id(id: Cow<'_, str>) -> Cow<'_, str> {
     format!("{clean}_{fingerprint:08x}").into()
 }
 
+/// Returns an id that Mistral takes: nine letters and digits. Another is rewritten, the same way at the call and at its result.
+pub(crate) fn nine_characters(id: &str) -> String {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    if id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return id.to_owned();
+    }
+    // FNV-1a, 64 bit, of which nine letters keep more than fifty bits.
+    let mut rest = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (0..9)
+        .map(|_| {
+            let letter = usize::try_from(rest % 62).ok().and_then(|at| LETTERS.get(at)).copied();
+            rest /= 62;
+            char::from(letter.unwrap_or(b'0'))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mistrals_ids_have_nine_characters_and_stay_apart() {
+        assert_eq!(nine_characters("D681PevKs"), "D681PevKs");
+        for id in ["", "call_1", "D681Pev-s", "call_abcdefghijklmnopqrstuvwx", "ääää1"] {
+            let short = nine_characters(id);
+            assert!(
+                short.len() == 9 && short.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{id} {short}"
+            );
+            assert_eq!(short, nine_characters(id));
+        }
+        assert_ne!(nine_characters("call_1"), nine_characters("call_2"));
+    }
 
     #[test]
     fn ids_are_cleaned_and_stay_apart() {

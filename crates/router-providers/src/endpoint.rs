@@ -26,6 +26,10 @@ pub struct Endpoint {
     pub api_key: Option<SecretString>,
     /// The base URL, instead of the provider's own.
     pub api_base: Option<String>,
+    /// The version of the interface, at providers that want one: Azure.
+    pub api_version: Option<String>,
+    /// A token of Microsoft Entra ID instead of a key, at Azure.
+    pub azure_ad_token: Option<SecretString>,
     /// The organization to bill, at providers that know organizations.
     pub organization: Option<String>,
     /// What Google Cloud wants to know, for `vertex_ai/…`.
@@ -44,6 +48,8 @@ impl Endpoint {
             custom_llm_provider: None,
             api_key: None,
             api_base: None,
+            api_version: None,
+            azure_ad_token: None,
             organization: None,
             google: GoogleSettings::default(),
             aws: AwsSettings::default(),
@@ -66,6 +72,18 @@ impl Endpoint {
     /// Sets the base URL.
     pub fn with_api_base(mut self, base: impl Into<String>) -> Self {
         self.api_base = Some(base.into());
+        self
+    }
+
+    /// Sets the version of the interface.
+    pub fn with_api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// Sets the token of Microsoft Entra ID.
+    pub fn with_azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.azure_ad_token = Some(token.into());
         self
     }
 
@@ -139,6 +157,8 @@ impl fmt::Debug for Endpoint {
             .field("custom_llm_provider", &self.custom_llm_provider)
             .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
             .field("api_base", &self.api_base.as_ref().map(|_| "[set]"))
+            .field("api_version", &self.api_version)
+            .field("azure_ad_token", &self.azure_ad_token.as_ref().map(|_| "[redacted]"))
             .field("organization", &self.organization)
             .field("google", &self.google)
             .field("aws", &self.aws)

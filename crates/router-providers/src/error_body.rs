@@ -73,7 +73,7 @@ impl ErrorBody {
                 .into_iter()
                 .flatten()
         {
-            for name in ["code", "type", "status", "status_code"] {
+            for name in ["code", "type", "error_type", "status", "status_code"] {
                 match object.get(name) {
                     Some(Value::String(code)) if code.parse::<u16>().is_ok() => {
                         found.status = found.status.or_else(|| code.parse().ok().and_then(error_status));

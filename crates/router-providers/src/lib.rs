@@ -42,19 +42,24 @@ mod http;
 mod protocol;
 
 mod anthropic;
+mod azure;
+mod cohere;
 mod gemini;
+mod mistral;
 mod openai;
 
 mod base_url;
 mod call_id;
 mod canonical;
 mod canonical_request;
+mod embedding_body;
 mod error_body;
 mod json_tree;
 mod media;
 mod raw_json;
 mod retry_after;
 mod sse;
+mod unsupported;
 mod url_path;
 
 #[cfg(test)]

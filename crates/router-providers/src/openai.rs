@@ -3,22 +3,24 @@
 //! It is the canonical format, so almost nothing is translated: requests get their model and stream settings spliced in,
 //! replies and chunks pass through as they came, and are only looked at.
 
-mod embeddings;
-mod errors;
-mod reply;
+pub(crate) mod dialect;
+pub(crate) mod embeddings;
+pub(crate) mod errors;
+pub(crate) mod reply;
 mod request;
-mod stream;
-mod usage;
+pub(crate) mod stream;
+pub(crate) mod usage;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
+use self::dialect::Dialect;
 use crate::protocol::{Embeddings, Mode, Protocol, StreamDecoder, Target, WireReply};
 
-/// The format of `POST /chat/completions`.
+/// The format of `POST /chat/completions`, as one service speaks it.
 #[derive(Debug)]
-pub(crate) struct OpenAi;
+pub(crate) struct OpenAi(pub(crate) Dialect);
 
 impl Protocol for OpenAi {
     fn path(&self, _target: &Target, _mode: Mode) -> String {
@@ -26,7 +28,7 @@ impl Protocol for OpenAi {
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {
-        Ok(request::encode(target, request, mode))
+        request::encode(&self.0, target, request, mode)
     }
 
     fn decode(&self, _target: &Target, reply: WireReply) -> Result<Reply, ProviderError> {
@@ -42,6 +44,6 @@ impl Protocol for OpenAi {
     }
 
     fn embeddings(&self) -> Option<&'static dyn Embeddings> {
-        Some(&embeddings::OpenAiEmbeddings)
+        self.0.embeddings.then_some(&embeddings::OpenAiEmbeddings)
     }
 }

@@ -12,6 +12,12 @@ pub(crate) trait Protocol: fmt::Debug + Send + Sync {
     /// Returns the path to call, to be added to the base URL, with its query where there is one.
     fn path(&self, target: &Target, mode: Mode) -> String;
 
+    /// Returns what belongs between the base URL and the path, where it depends on more than the provider. A base may end with
+    /// it already, or with a part of it.
+    fn prefix(&self, _target: &Target) -> Option<String> {
+        None
+    }
+
     /// Returns the format in which this model is asked, where a provider has several.
     fn for_model(&self, _model: &str) -> Option<&'static dyn Protocol> {
         None
@@ -82,18 +88,32 @@ pub(crate) enum Mode {
     Stream,
 }
 
-/// The model to ask for.
+/// The model to ask for, and where.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// The model as the provider names it.
     pub(crate) model: String,
     /// The same as a JSON string.
     pub(crate) model_json: String,
+    /// The base URL.
+    pub(crate) api_base: String,
+    /// The version of the interface, for providers that want one in the address.
+    pub(crate) api_version: Option<String>,
 }
 
 impl Target {
     pub(crate) fn new(model: &str) -> Self {
-        Self { model: model.to_owned(), model_json: serde_json::Value::from(model).to_string() }
+        Self {
+            model: model.to_owned(),
+            model_json: serde_json::Value::from(model).to_string(),
+            api_base: String::new(),
+            api_version: None,
+        }
+    }
+
+    /// Returns the same place with another model.
+    pub(crate) fn with_model(&self, model: &str) -> Self {
+        Self { api_base: self.api_base.clone(), api_version: self.api_version.clone(), ..Self::new(model) }
     }
 }
 

@@ -1,9 +1,13 @@
 //! Who there is: one row for each provider.
 
 use crate::anthropic::Anthropic;
+use crate::azure::{self, Azure, Foundry};
+use crate::cohere::Cohere;
 use crate::endpoint::EndpointError;
 use crate::gemini::{Gemini, Vertex};
+use crate::mistral::Mistral;
 use crate::openai::OpenAi;
+use crate::openai::dialect::{Dialect, Lack, OPENAI};
 use crate::protocol::Protocol;
 
 /// What a model string means.
@@ -16,10 +20,26 @@ pub struct ModelRef<'a> {
     pub model: &'a str,
     /// The environment variable that conventionally holds the key. This crate reads no environment.
     pub key_env: Option<&'static str>,
-    /// The provider's own base URL.
-    pub api_base: &'static str,
+    /// The provider's own base URL; `None` where everybody has another.
+    pub api_base: Option<&'static str>,
+    /// The environment variable that conventionally holds the base URL.
+    pub base_env: Option<&'static str>,
+    /// The environment variable that conventionally holds the version of the interface.
+    pub version_env: Option<&'static str>,
     /// Whether the provider answers callers without a key: a server on one's own machine usually does.
     pub works_without_key: bool,
+    domains: &'static [&'static str],
+}
+
+impl ModelRef<'_> {
+    /// Returns whether a base URL is an address of the provider itself, so that its key may be sent there.
+    pub fn is_own_address(&self, base: &str) -> bool {
+        let Ok(url) = reqwest::Url::parse(base.trim()) else { return false };
+        let own = self.api_base.and_then(|base| reqwest::Url::parse(base).ok());
+        let is_own = own.is_some_and(|own| own.origin() == url.origin());
+        let host = url.host_str().unwrap_or_default();
+        is_own || (url.scheme() == "https" && self.domains.iter().any(|domain| host.ends_with(domain)))
+    }
 }
 
 /// One provider.
@@ -27,10 +47,17 @@ pub struct ModelRef<'a> {
 pub(crate) struct Row {
     /// The names in front of the `/`; the first is the one we use.
     pub(crate) names: &'static [&'static str],
+    /// Empty where everybody has another.
     pub(crate) api_base: &'static str,
     /// What belongs between the base and the path, and is added when the base does not end with it.
     pub(crate) version: &'static str,
+    /// The version of the interface where the endpoint names none; `None` where there are no versions to choose from.
+    pub(crate) default_api_version: Option<&'static str>,
     key_env: Option<&'static str>,
+    base_env: Option<&'static str>,
+    version_env: Option<&'static str>,
+    /// Where the provider is at home, where it is not at one address.
+    domains: &'static [&'static str],
     works_without_key: bool,
     pub(crate) auth: Auth,
     pub(crate) organization_header: Option<&'static str>,
@@ -51,70 +78,221 @@ pub(crate) enum Auth {
 const ROWS: &[Row] = &[
     Row {
         organization_header: Some("openai-organization"),
-        ..openai_shaped(&["openai"], "https://api.openai.com/v1", "OPENAI_API_KEY")
+        ..hosted(&["openai"], "https://api.openai.com/v1", "OPENAI_API_KEY", &OpenAi(OPENAI))
     },
     Row {
-        names: &["anthropic"],
-        api_base: "https://api.anthropic.com",
         version: "/v1",
-        key_env: Some("ANTHROPIC_API_KEY"),
-        works_without_key: false,
         auth: Auth::Header("x-api-key"),
-        organization_header: None,
-        protocol: &Anthropic,
+        ..hosted(&["anthropic"], "https://api.anthropic.com", "ANTHROPIC_API_KEY", &Anthropic)
     },
-    openai_shaped(&["cerebras"], "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    openai_shaped(&["deepseek"], "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
-    openai_shaped(&["fireworks_ai"], "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     Row {
-        names: &["gemini"],
-        api_base: "https://generativelanguage.googleapis.com",
-        version: "/v1beta",
-        key_env: Some("GEMINI_API_KEY"),
-        works_without_key: false,
-        auth: Auth::Header("x-goog-api-key"),
-        organization_header: None,
-        protocol: &Gemini,
+        default_api_version: Some(azure::API_VERSION),
+        base_env: Some("AZURE_API_BASE"),
+        version_env: Some("AZURE_API_VERSION"),
+        domains: &[".openai.azure.com", ".cognitiveservices.azure.com"],
+        auth: Auth::Header("api-key"),
+        ..hosted(&["azure"], "", "AZURE_API_KEY", &Azure)
     },
-    openai_shaped(&["groq"], "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    local(&["hosted_vllm", "vllm"], "http://localhost:8000/v1", "HOSTED_VLLM_API_KEY"),
-    local(&["lm_studio"], "http://localhost:1234/v1", "LM_STUDIO_API_KEY"),
+    Row {
+        default_api_version: Some(azure::FOUNDRY_API_VERSION),
+        base_env: Some("AZURE_AI_API_BASE"),
+        domains: &[".services.ai.azure.com", ".models.ai.azure.com"],
+        auth: Auth::Header("api-key"),
+        ..hosted(&["azure_ai"], "", "AZURE_AI_API_KEY", &Foundry)
+    },
+    hosted(&["avian"], "https://api.avian.io/v1", "AVIAN_API_KEY", &OpenAi(Dialect::older("Avian"))),
+    hosted(&["cerebras"], "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", &CEREBRAS),
+    hosted(&["cohere", "cohere_chat"], "https://api.cohere.com", "COHERE_API_KEY", &Cohere),
+    hosted(
+        &["crusoe"],
+        "https://api.inference.crusoecloud.com/v1",
+        "CRUSOE_API_KEY",
+        &OpenAi(Dialect::of("Crusoe")),
+    ),
+    hosted(
+        &["dashscope"],
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        "DASHSCOPE_API_KEY",
+        &OpenAi(Dialect::older("DashScope")),
+    ),
+    hosted(
+        &["deepinfra"],
+        "https://api.deepinfra.com/v1/openai",
+        "DEEPINFRA_API_KEY",
+        &OpenAi(Dialect::older("DeepInfra")),
+    ),
+    hosted(&["deepseek"], "https://api.deepseek.com", "DEEPSEEK_API_KEY", &DEEPSEEK),
+    hosted(
+        &["fireworks_ai"],
+        "https://api.fireworks.ai/inference/v1",
+        "FIREWORKS_API_KEY",
+        &OpenAi(Dialect::older("Fireworks")),
+    ),
+    Row {
+        version: "/v1beta",
+        auth: Auth::Header("x-goog-api-key"),
+        ..hosted(&["gemini"], "https://generativelanguage.googleapis.com", "GEMINI_API_KEY", &Gemini)
+    },
+    Row {
+        // Everybody has their own server, which serves under this path.
+        version: "/v1",
+        ..local(&["gpustack"], "http://localhost", "GPUSTACK_API_KEY", &OpenAi(Dialect::of("GPUStack")))
+    },
+    hosted(&["groq"], "https://api.groq.com/openai/v1", "GROQ_API_KEY", &GROQ),
+    local(
+        &["hosted_vllm", "vllm"],
+        "http://localhost:8000/v1",
+        "HOSTED_VLLM_API_KEY",
+        &OpenAi(Dialect::of("vLLM")),
+    ),
+    hosted(
+        &["huggingface"],
+        "https://router.huggingface.co/v1",
+        "HF_TOKEN",
+        &OpenAi(Dialect::older("Hugging Face").without_embeddings()),
+    ),
+    local(
+        &["llama_cpp", "llamafile"],
+        "http://localhost:8080/v1",
+        "LLAMA_CPP_API_KEY",
+        &OpenAi(Dialect::of("llama.cpp")),
+    ),
+    local(
+        &["lm_studio"],
+        "http://localhost:1234/v1",
+        "LM_STUDIO_API_KEY",
+        &OpenAi(Dialect::older("LM Studio")),
+    ),
+    hosted(&["mistral"], "https://api.mistral.ai/v1", "MISTRAL_API_KEY", &Mistral),
+    hosted(
+        &["moonshot"],
+        "https://api.moonshot.ai/v1",
+        "MOONSHOT_API_KEY",
+        &OpenAi(Dialect::older("Moonshot").without_embeddings()),
+    ),
+    hosted(
+        &["nebius"],
+        "https://api.studio.nebius.ai/v1",
+        "NEBIUS_API_KEY",
+        &OpenAi(Dialect::older("Nebius")),
+    ),
+    hosted(
+        &["novita"],
+        "https://api.novita.ai/v3/openai",
+        "NOVITA_API_KEY",
+        &OpenAi(Dialect::older("Novita")),
+    ),
+    hosted(
+        &["nvidia_nim"],
+        "https://integrate.api.nvidia.com/v1",
+        "NVIDIA_NIM_API_KEY",
+        &OpenAi(Dialect::older("NVIDIA NIM")),
+    ),
     Row {
         // People give Ollama's own address, which has no `/v1`.
         version: "/v1",
-        ..local(&["ollama", "ollama_chat"], "http://localhost:11434", "OLLAMA_API_KEY")
+        ..local(&["ollama", "ollama_chat"], "http://localhost:11434", "OLLAMA_API_KEY", &OLLAMA)
     },
-    openai_shaped(&["openrouter"], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    openai_shaped(&["perplexity"], "https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
-    openai_shaped(&["together_ai"], "https://api.together.xyz/v1", "TOGETHERAI_API_KEY"),
+    hosted(
+        &["openrouter"],
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+        &OpenAi(Dialect::of("OpenRouter")),
+    ),
+    hosted(&["perplexity"], "https://api.perplexity.ai", "PERPLEXITYAI_API_KEY", &PERPLEXITY),
+    hosted(
+        &["sambanova"],
+        "https://api.sambanova.ai/v1",
+        "SAMBANOVA_API_KEY",
+        &OpenAi(Dialect::older("SambaNova")),
+    ),
+    hosted(
+        &["together_ai"],
+        "https://api.together.xyz/v1",
+        "TOGETHERAI_API_KEY",
+        &OpenAi(Dialect::older("Together")),
+    ),
     Row {
-        names: &["vertex_ai"],
-        api_base: "https://LOCATION-aiplatform.googleapis.com",
-        version: "",
         key_env: None,
         works_without_key: true, // without a key of its own kind, that is
         auth: Auth::Google,
-        organization_header: None,
-        protocol: &Vertex,
+        ..hosted(&["vertex_ai"], "https://LOCATION-aiplatform.googleapis.com", "", &Vertex)
     },
-    openai_shaped(&["xai"], "https://api.x.ai/v1", "XAI_API_KEY"),
+    hosted(&["xai"], "https://api.x.ai/v1", "XAI_API_KEY", &OpenAi(Dialect::of("xAI").without_embeddings())),
+    hosted(
+        &["zai"],
+        "https://api.z.ai/api/paas/v4",
+        "ZAI_API_KEY",
+        &OpenAi(Dialect::older("Z.ai").lacking(&[Lack::Field("n")])),
+    ),
 ];
 
-const fn openai_shaped(names: &'static [&'static str], api_base: &'static str, key_env: &'static str) -> Row {
+/// Refuses these with a 400, as its documentation says.
+static CEREBRAS: OpenAi = OpenAi(
+    Dialect::of("Cerebras")
+        .lacking(&[
+            Lack::Field("n"),
+            Lack::Field("frequency_penalty"),
+            Lack::Field("presence_penalty"),
+            Lack::Field("logit_bias"),
+        ])
+        .without_embeddings(),
+);
+
+/// Answers once whatever `n` says, and has no schemas: "This response_format type is unavailable now".
+static DEEPSEEK: OpenAi =
+    OpenAi(Dialect::older("DeepSeek").lacking(&[Lack::Field("n"), Lack::JsonSchema]).without_embeddings());
+
+/// Refuses these with a 400, as its documentation says.
+static GROQ: OpenAi = OpenAi(
+    Dialect::of("Groq")
+        .lacking(&[
+            Lack::Field("n"),
+            Lack::Field("logprobs"),
+            Lack::Field("top_logprobs"),
+            Lack::Field("logit_bias"),
+        ])
+        .without_embeddings(),
+);
+
+/// Passes these over in silence.
+static OLLAMA: OpenAi =
+    OpenAi(Dialect::older("Ollama").lacking(&[Lack::Field("n"), Lack::Field("logit_bias")]));
+
+/// Searches the web by itself and calls nobody's tools.
+static PERPLEXITY: OpenAi =
+    OpenAi(Dialect::older("Perplexity").lacking(&[Lack::Field("n"), Lack::Field("tools")]));
+
+/// A row with a key as a bearer token and an address of its own.
+const fn hosted(
+    names: &'static [&'static str],
+    api_base: &'static str,
+    key_env: &'static str,
+    protocol: &'static dyn Protocol,
+) -> Row {
     Row {
         names,
         api_base,
         version: "",
+        default_api_version: None,
         key_env: Some(key_env),
+        base_env: None,
+        version_env: None,
+        domains: &[],
         works_without_key: false,
         auth: Auth::Bearer,
         organization_header: None,
-        protocol: &OpenAi,
+        protocol,
     }
 }
 
-const fn local(names: &'static [&'static str], api_base: &'static str, key_env: &'static str) -> Row {
-    Row { works_without_key: true, ..openai_shaped(names, api_base, key_env) }
+const fn local(
+    names: &'static [&'static str],
+    api_base: &'static str,
+    key_env: &'static str,
+    protocol: &'static dyn Protocol,
+) -> Row {
+    Row { works_without_key: true, ..hosted(names, api_base, key_env, protocol) }
 }
 
 impl Row {
@@ -156,8 +334,11 @@ pub(crate) fn identify<'a>(model: &'a str, custom: Option<&str>) -> Result<Model
         provider: row.name(),
         model,
         key_env: row.key_env,
-        api_base: row.api_base,
+        api_base: (!row.api_base.is_empty()).then_some(row.api_base),
+        base_env: row.base_env,
+        version_env: row.version_env,
         works_without_key: row.works_without_key,
+        domains: row.domains,
     })
 }
 
@@ -248,6 +429,24 @@ mod tests {
         for blank in ["", " ", "openai/", "anthropic/ "] {
             assert!(matches!(identify(blank, None), Err(EndpointError::BlankModel { .. })), "{blank:?}");
         }
+    }
+
+    #[test]
+    fn a_key_is_for_the_provider_s_own_address() {
+        let is_own = |model: &str, base: &str| identify(model, None).unwrap().is_own_address(base);
+        assert!(is_own("gpt-4o", "https://api.openai.com/v1/"));
+        assert!(is_own("azure/gpt", "https://mine.openai.azure.com"));
+        assert!(is_own("ollama/qwen3", "http://localhost:11434/v1"));
+        for stranger in [
+            "http://api.openai.com/v1",
+            "https://api.openai.com.evil.example/v1",
+            "https://api.openai.com:8443/v1",
+            "not a URL",
+        ] {
+            assert!(!is_own("gpt-4o", stranger), "{stranger}");
+        }
+        assert!(!is_own("azure/gpt", "http://mine.openai.azure.com"));
+        assert!(!is_own("azure/gpt", "https://evilopenai.azure.com.example"));
     }
 
     #[test]

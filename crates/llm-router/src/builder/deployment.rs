@@ -72,6 +72,18 @@ impl Deployment {
         self
     }
 
+    /// Sets the version of the provider's interface, where there are several: at Azure.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.with_api_version(version);
+        self
+    }
+
+    /// Sets a token of Microsoft Entra ID, which Azure takes instead of a key.
+    pub fn azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.endpoint = self.endpoint.with_azure_ad_token(token);
+        self
+    }
+
     /// Sets the organization that the provider bills.
     pub fn organization(mut self, organization: impl Into<String>) -> Self {
         self.endpoint = self.endpoint.with_organization(organization);
@@ -311,10 +323,9 @@ fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Binds a deployment to its upstream.
+/// Binds a deployment to its upstream. What is not given comes from the provider's usual environment variables.
 ///
-/// A key that is not given comes from the provider's usual environment variable, but only for the provider's own address: it
-/// is not for whoever else stands in `api_base`.
+/// That holds for a key only at the provider's own address: it is not for whoever else stands in `api_base`.
 pub(super) fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<dyn Provider>, String> {
     if let Some(provider) = &deployment.provider {
         return Ok(Arc::clone(provider));
@@ -322,11 +333,25 @@ pub(super) fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<d
     let model = identify(&deployment.endpoint)?;
     let environment = |name: &str| std::env::var(name).ok();
     let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment);
-    if let (None, None, Some(variable)) = (&endpoint.api_key, &endpoint.api_base, model.key_env) {
-        match std::env::var(variable) {
-            Ok(key) if !key.is_empty() => endpoint = endpoint.with_api_key(key),
-            _ if model.works_without_key => {}
-            _ => return Err(format!("no credential: set `api_key`, or export {variable}")),
+    let variable = |name: Option<&str>| std::env::var(name?).ok().filter(|value| !value.is_empty());
+    let is_own_address = match &endpoint.api_base {
+        Some(base) => model.is_own_address(base),
+        None => {
+            if let Some(base) = variable(model.base_env) {
+                endpoint = endpoint.with_api_base(base);
+            }
+            true
+        }
+    };
+    if let (None, Some(version)) = (&endpoint.api_version, variable(model.version_env)) {
+        endpoint = endpoint.with_api_version(version);
+    }
+    let has_credential = endpoint.api_key.is_some() || endpoint.azure_ad_token.is_some();
+    if let (false, true, Some(name)) = (has_credential, is_own_address, model.key_env) {
+        match variable(Some(name)) {
+            Some(key) => endpoint = endpoint.with_api_key(key),
+            None if model.works_without_key => {}
+            None => return Err(format!("no credential: set `api_key`, or export {name}")),
         }
     }
     http.connect(&endpoint).map_err(|error| error.to_string())

@@ -75,6 +75,8 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     }
     set!(params, "api_key", secret, api_key);
     set!(params, "api_base", string, api_base);
+    set!(params, "api_version", string, api_version);
+    set!(params, "azure_ad_token", secret, azure_ad_token);
     set!(params, "organization", string, organization);
     set!(params, "vertex_project", string, vertex_project);
     set!(params, "vertex_location", string, vertex_location);

@@ -8,11 +8,14 @@ use serde_json::Value;
 
 use super::exchange::{replay, target};
 use crate::anthropic::Anthropic;
+use crate::cohere::Cohere;
 use crate::gemini::Gemini;
+use crate::mistral::Mistral;
 use crate::openai::OpenAi;
+use crate::openai::dialect::OPENAI;
 use crate::protocol::{Mode, Protocol, Target, WireReply};
 
-const PROTOCOLS: [&dyn Protocol; 3] = [&OpenAi, &Anthropic, &Gemini];
+const PROTOCOLS: [&dyn Protocol; 5] = [&OpenAi(OPENAI), &Anthropic, &Gemini, &Mistral, &Cohere];
 
 /// Bytes that come close to the real thing: pieces of both formats in any order, with garbage between.
 fn nearly_a_stream() -> impl Strategy<Value = Vec<u8>> {

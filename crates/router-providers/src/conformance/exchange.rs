@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::anthropic::{Anthropic, VertexClaude};
 use crate::gemini::{Gemini, Vertex};
 use crate::openai::OpenAi;
+use crate::openai::dialect::Dialect;
 use crate::protocol::{Progress, Protocol, Target, WireReply};
 
 pub(super) struct Exchange {
@@ -102,13 +103,15 @@ impl Exchange {
     }
 }
 
+static ANYBODY: OpenAi = OpenAi(Dialect::of("anybody"));
+
 pub(super) fn protocol(family: &str, provider: &str) -> &'static dyn Protocol {
     match (family, provider) {
         ("anthropic_messages", "vertex_anthropic") => &VertexClaude,
         ("anthropic_messages", _) => &Anthropic,
         ("gemini_generate", "vertex") => &Vertex,
         ("gemini_generate", _) => &Gemini,
-        _ => &OpenAi,
+        _ => &ANYBODY,
     }
 }
 

@@ -38,7 +38,6 @@ const MAX_ERROR: usize = 64 << 10;
 pub(super) struct HttpProvider {
     client: Client,
     row: &'static Row,
-    api_base: String,
     binding: Binding,
     headers: HeaderMap,
     credential: Credential,
@@ -56,20 +55,22 @@ struct Binding {
 }
 
 impl Binding {
-    fn new(row: &Row, api_base: &str, model: &str) -> Result<Self, &'static str> {
-        let protocol = row.protocol.for_model(model).unwrap_or(row.protocol);
-        let target = Target::new(model);
-        let url = |base: &str, path: &str| base_url::join(base, row.version, path);
+    fn new(row: &Row, target: Target) -> Result<Self, &'static str> {
+        let protocol = row.protocol.for_model(&target.model).unwrap_or(row.protocol);
+        let prefix = protocol.prefix(&target);
+        let url =
+            |base: &str, path: &str| base_url::join(base, prefix.as_deref().unwrap_or(row.version), path);
         let whole_path = protocol.path(&target, Mode::Whole);
         let embeddings = protocol.embeddings().map(|embeddings| {
             // People also give the whole address of the chat endpoint as a base.
-            let base = api_base.trim().trim_end_matches('/');
-            let base = base.strip_suffix(&*whole_path).unwrap_or(base);
+            let base = target.api_base.trim().trim_end_matches('/');
+            let chat = whole_path.split('?').next().unwrap_or_default();
+            let base = base.strip_suffix(chat).unwrap_or(base);
             url(base, &embeddings.path(&target)).map(|url| (embeddings, url))
         });
         Ok(Self {
-            whole_url: url(api_base, &whole_path)?,
-            stream_url: url(api_base, &protocol.path(&target, Mode::Stream))?,
+            whole_url: url(&target.api_base, &whole_path)?,
+            stream_url: url(&target.api_base, &protocol.path(&target, Mode::Stream))?,
             embeddings: embeddings.transpose()?,
             protocol,
             target,
@@ -80,21 +81,17 @@ impl Binding {
 impl HttpProvider {
     pub(super) fn new(client: Client, endpoint: &Endpoint) -> Result<Self, EndpointError> {
         let (row, model) = registry::find(&endpoint.model, endpoint.custom_llm_provider.as_deref())?;
-        let api_base = match row.auth {
-            Auth::Google => google::api_base(endpoint)?,
-            Auth::Bearer | Auth::Header(_) => endpoint.api_base.as_deref().unwrap_or(row.api_base).to_owned(),
-        };
         let credential = Credential::new(row, endpoint, &client)?;
-        let binding =
-            Binding::new(row, &api_base, model).map_err(|problem| EndpointError::ApiBase { problem })?;
+        let binding = Binding::new(row, target(row, model, endpoint)?)
+            .map_err(|problem| EndpointError::ApiBase { problem })?;
         let mut redactor = Redactor::default();
-        for secret in endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value)) {
+        let keys = endpoint.api_key.iter().chain(&endpoint.azure_ad_token);
+        for secret in keys.chain(endpoint.headers.iter().map(|(_, value)| value)) {
             redactor.add(secret);
         }
         Ok(Self {
             client,
             row,
-            api_base,
             binding,
             headers: headers(row, endpoint)?,
             credential,
@@ -161,7 +158,7 @@ impl HttpProvider {
         if !self.binding.target.model.contains('*') {
             return Ok(Cow::Borrowed(&self.binding));
         }
-        Binding::new(self.row, &self.api_base, requested).map(Cow::Owned).map_err(|problem| {
+        Binding::new(self.row, self.binding.target.with_model(requested)).map(Cow::Owned).map_err(|problem| {
             ProviderError::new(ProviderErrorKind::InvalidRequest, format!("`api_base` is wrong: {problem}"))
         })
     }
@@ -276,6 +273,35 @@ fn content(headers: &HeaderMap) -> Content {
     }
 }
 
+/// Where a model is asked. The address that Azure's portal shows holds the version of the interface.
+fn target(row: &'static Row, model: &str, endpoint: &Endpoint) -> Result<Target, EndpointError> {
+    let base = match row.auth {
+        Auth::Google => Cow::Owned(google::api_base(endpoint)?),
+        Auth::Bearer | Auth::Header(_) => {
+            Cow::Borrowed(endpoint.api_base.as_deref().unwrap_or(row.api_base).trim())
+        }
+    };
+    if base.is_empty() {
+        let example = "https://my-resource.openai.azure.com";
+        return Err(EndpointError::Missing { setting: "api_base", example });
+    }
+    let (base, version) = match base.split_once("?api-version=") {
+        Some((base, version)) if row.default_api_version.is_some() => (base, Some(version)),
+        _ => (&*base, None),
+    };
+    if endpoint.api_version.is_some() && row.default_api_version.is_none() {
+        return Err(EndpointError::Unsupported { setting: "api_version", provider: row.name() });
+    }
+    let version = endpoint.api_version.as_deref().or(version).or(row.default_api_version);
+    let is_plain = |version: &str| {
+        !version.is_empty() && version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+    };
+    if !version.is_none_or(is_plain) {
+        return Err(EndpointError::Setting { setting: "api_version", example: "2025-04-01-preview` or `v1" });
+    }
+    Ok(Target { api_base: base.to_owned(), api_version: version.map(str::to_owned), ..Target::new(model) })
+}
+
 fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -284,6 +310,13 @@ fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
     }
     if let Some(key) = &endpoint.api_key {
         let (name, value) = credential(row.auth, key)?;
+        headers.insert(name, value);
+    }
+    if let Some(token) = &endpoint.azure_ad_token {
+        if row.default_api_version.is_none() {
+            return Err(EndpointError::Unsupported { setting: "azure_ad_token", provider: row.name() });
+        }
+        let (name, value) = credential(Auth::Bearer, token)?;
         headers.insert(name, value);
     }
     if let Some(organization) = &endpoint.organization {
@@ -367,6 +400,65 @@ mod tests {
     }
 
     #[test]
+    fn azure_is_called_where_its_resource_and_version_say() {
+        let check = |endpoint: Endpoint, chat: &str, embeddings: &str| {
+            let azure = prepared(&endpoint).unwrap().binding;
+            assert_eq!(azure.whole_url.as_str(), chat);
+            assert_eq!(azure.embeddings.unwrap().1.as_str(), embeddings);
+        };
+        let azure = |base: &str| Endpoint::new("azure/my gpt").with_api_base(base);
+        let at = |path: &str, version: &str| {
+            format!("https://r.openai.azure.com/openai/deployments/my%20gpt/{path}?api-version={version}")
+        };
+        for base in [
+            "https://r.openai.azure.com",
+            "https://r.openai.azure.com//",
+            "https://r.openai.azure.com/openai",
+        ] {
+            check(azure(base), &at("chat/completions", "2024-10-21"), &at("embeddings", "2024-10-21"));
+        }
+        check(
+            azure("https://r.openai.azure.com").with_api_version("2025-04-01-preview"),
+            &at("chat/completions", "2025-04-01-preview"),
+            &at("embeddings", "2025-04-01-preview"),
+        );
+        // As the portal shows it.
+        check(
+            azure(&at("chat/completions", "2024-02-01")),
+            &at("chat/completions", "2024-02-01"),
+            &at("embeddings", "2024-02-01"),
+        );
+        for endpoint in [
+            azure("https://r.openai.azure.com").with_api_version("v1"),
+            azure("https://r.openai.azure.com/openai/v1/"),
+        ] {
+            let v1 = "https://r.openai.azure.com/openai/v1";
+            check(endpoint, &format!("{v1}/chat/completions"), &format!("{v1}/embeddings"));
+        }
+        check(
+            Endpoint::new("azure_ai/grok-4").with_api_base("https://r.services.ai.azure.com"),
+            "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            "https://r.services.ai.azure.com/models/embeddings?api-version=2024-05-01-preview",
+        );
+    }
+
+    #[test]
+    fn azure_takes_a_key_or_a_token() {
+        let azure = Endpoint::new("azure/gpt").with_api_base("https://r.openai.azure.com");
+        let with_key = prepared(&azure.clone().with_api_key("hunter2")).unwrap().headers;
+        assert_eq!(
+            (&with_key["api-key"], with_key.get("authorization")),
+            (&"hunter2".parse().unwrap(), None)
+        );
+        let with_token = prepared(&azure.with_azure_ad_token("hunter2")).unwrap().headers;
+        assert_eq!(
+            (&with_token["authorization"], with_token.get("api-key")),
+            (&"Bearer hunter2".parse().unwrap(), None)
+        );
+        assert!(with_token["authorization"].is_sensitive());
+    }
+
+    #[test]
     fn what_is_wrong_with_an_endpoint_is_said_without_showing_secrets() {
         let check = |endpoint: Endpoint, expected: &str| {
             let error = prepared(&endpoint).unwrap_err();
@@ -394,6 +486,22 @@ mod tests {
         check(
             Endpoint::new("anthropic/claude").with_organization("org"),
             "`organization` means nothing to provider `anthropic`: remove it",
+        );
+        check(
+            Endpoint::new("groq/llama").with_api_version("v1"),
+            "`api_version` means nothing to provider `groq`: remove it",
+        );
+        check(
+            Endpoint::new("groq/llama").with_azure_ad_token("hunter2"),
+            "`azure_ad_token` means nothing to provider `groq`: remove it",
+        );
+        check(
+            Endpoint::new("azure/gpt"),
+            "`api_base` is missing: expected something like `https://my-resource.openai.azure.com`",
+        );
+        check(
+            Endpoint::new("azure/gpt").with_api_base("https://h").with_api_version("1&key=2"),
+            "`api_version` is wrong: expected something like `2025-04-01-preview` or `v1`",
         );
     }
 

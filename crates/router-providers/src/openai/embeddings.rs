@@ -51,7 +51,7 @@ struct Item<'a> {
     _embedding: &'a RawValue,
 }
 
-pub(super) fn decode(reply: WireReply) -> Result<EmbeddingReply, ProviderError> {
+pub(crate) fn decode(reply: WireReply) -> Result<EmbeddingReply, ProviderError> {
     let text = std::str::from_utf8(&reply.body).map_err(|_| malformed("the reply is not UTF-8"))?;
     let scan: Scan<'_> = raw_json::parse(text)
         .map_err(|error| malformed(&not_json("the reply", "a list of embeddings", &error)))?;

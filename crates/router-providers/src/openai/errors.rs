@@ -8,12 +8,12 @@ use crate::error_body::{ErrorBody, kind_of_status, says_context_window};
 use crate::protocol::WireReply;
 
 /// Reads an error reply.
-pub(super) fn decode(reply: &WireReply) -> ProviderError {
+pub(crate) fn decode(reply: &WireReply) -> ProviderError {
     to_error(Some(reply.status), ErrorBody::parse(&reply.body), &reply.headers)
 }
 
 /// Reads an error that came under status 200, whole or in a stream.
-pub(super) fn in_band(json: &str) -> ProviderError {
+pub(crate) fn in_band(json: &str) -> ProviderError {
     to_error(None, ErrorBody::parse(json.as_bytes()), &HeaderMap::new())
 }
 

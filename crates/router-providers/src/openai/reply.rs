@@ -11,7 +11,7 @@ use super::{errors, usage};
 use crate::protocol::WireReply;
 use crate::raw_json::{self, Strict};
 
-pub(super) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
+pub(crate) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
     // Checked once here, because what is skipped below is not looked at.
     let text = std::str::from_utf8(&reply.body).map_err(|_| malformed("the reply is not UTF-8"))?;
     let scan: Scan<'_> = match raw_json::parse(text) {
@@ -36,12 +36,12 @@ pub(super) fn decode(reply: WireReply) -> Result<Reply, ProviderError> {
     })
 }
 
-pub(super) fn malformed(message: &str) -> ProviderError {
+pub(crate) fn malformed(message: &str) -> ProviderError {
     ProviderError::new(ProviderErrorKind::MalformedReply, message)
 }
 
 /// Says where JSON breaks off, without quoting it: what a model wrote has no place in an error.
-pub(super) fn not_json(what: &str, shape: &str, error: &serde_json::Error) -> String {
+pub(crate) fn not_json(what: &str, shape: &str, error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     match error.classify() {
         serde_json::error::Category::Data => {

@@ -1,30 +1,94 @@
-//! From a canonical request to OpenAI's: the same bytes, with the model and the stream settings spliced in.
+//! From a canonical request to OpenAI's: the same bytes, with the model, the stream settings and what a service calls
+//! differently spliced in.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use router_core::{ChatRequest, Edit};
+use router_core::{ChatRequest, Edit, ProviderError};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
+use super::dialect::{self, Dialect, Lack, MaxTokens};
 use crate::protocol::{Mode, Target};
+use crate::unsupported::{is_neutral, unsupported_field};
 
 const USAGE_ONLY: &str = r#"{"include_usage":true}"#;
 
-pub(super) fn encode(target: &Target, request: &ChatRequest, mode: Mode) -> Bytes {
-    let model = ("model", Edit::Set(&target.model_json));
+pub(super) fn encode(
+    dialect: &Dialect,
+    target: &Target,
+    request: &ChatRequest,
+    mode: Mode,
+) -> Result<Bytes, ProviderError> {
+    refuse_what_it_lacks(dialect, target, request)?;
+    let options;
+    let mut edits: SmallVec<[(&str, Edit<'_>); 6]> = SmallVec::new();
+    edits.push(("model", Edit::Set(&target.model_json)));
+    limit(dialect, target, request, &mut edits);
     match mode {
         // OpenAI refuses `stream_options` without `stream`.
-        Mode::Whole => {
-            request.body_with(&[model, ("stream", Edit::Remove), ("stream_options", Edit::Remove)])
-        }
+        Mode::Whole => edits.extend([("stream", Edit::Remove), ("stream_options", Edit::Remove)]),
         Mode::Stream => {
-            let stream = ("stream", Edit::Set("true"));
-            if request.include_usage() {
-                return request.body_with(&[model, stream]);
-            }
+            edits.push(("stream", Edit::Set("true")));
             // Without asking, almost nobody sends the usage of a stream, and then nobody knows what it cost.
-            let options = with_usage(request.field("stream_options"));
-            request.body_with(&[model, stream, ("stream_options", Edit::Set(&options))])
+            if !request.include_usage() {
+                options = with_usage(request.field("stream_options"));
+                edits.push(("stream_options", Edit::Set(&options)));
+            }
+        }
+    }
+    Ok(request.body_with(&edits))
+}
+
+fn refuse_what_it_lacks(
+    dialect: &Dialect,
+    target: &Target,
+    request: &ChatRequest,
+) -> Result<(), ProviderError> {
+    let model_lacks = if dialect.max_tokens == MaxTokens::ByModel && dialect::is_o_series(&target.model) {
+        dialect::O_SERIES_LACKS
+    } else {
+        &[]
+    };
+    for lack in dialect.lacks.iter().chain(model_lacks) {
+        match lack {
+            Lack::Field(name) => {
+                let value = request.field(name).and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
+                if value.is_some_and(|value| !is_neutral(name, value)) {
+                    let what = if model_lacks.is_empty() { "" } else { " with this model" };
+                    return Err(unsupported_field(name, &format!("`{name}`{what}"), dialect.service));
+                }
+            }
+            Lack::JsonSchema => {
+                let format = request.field("response_format");
+                if format.is_some_and(|format| format.contains("\"json_schema\"")) {
+                    let what = "`response_format` of type \"json_schema\"";
+                    return Err(unsupported_field("response_format", what, dialect.service));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives the limit of the answer the name the service knows it by.
+fn limit<'a>(
+    dialect: &Dialect,
+    target: &Target,
+    request: &'a ChatRequest,
+    edits: &mut SmallVec<[(&str, Edit<'a>); 6]>,
+) {
+    const NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+    let [known, unknown] = match dialect.max_tokens {
+        MaxTokens::Old => NAMES,
+        MaxTokens::ByModel if dialect::reasons(&target.model) => [NAMES[1], NAMES[0]],
+        MaxTokens::ByModel | MaxTokens::Both => return,
+    };
+    if let Some(limit) = request.field(unknown) {
+        edits.push((unknown, Edit::Remove));
+        if request.field(known).is_none() {
+            edits.push((known, Edit::Set(limit)));
         }
     }
 }
@@ -45,7 +109,7 @@ mod tests {
 
     fn check(body: &str, mode: Mode, expected: &str) {
         let request = ChatRequest::from_json(body.to_owned()).unwrap();
-        let encoded = encode(&Target::new("gpt \"4\""), &request, mode);
+        let encoded = encode(&dialect::OPENAI, &Target::new("gpt \"4\""), &request, mode).unwrap();
         assert_eq!(std::str::from_utf8(&encoded).unwrap(), expected, "{body}");
     }
 
@@ -84,5 +148,46 @@ mod tests {
             Mode::Stream,
             &with(&format!(r#""stream":true,{usage}"#)),
         );
+    }
+
+    fn sent(dialect: &Dialect, model: &str, fields: &str) -> Result<String, String> {
+        let request = ChatRequest::from_json(format!(r#"{{"model":"m","messages":[],{fields}}}"#)).unwrap();
+        let body = encode(dialect, &Target::new(model), &request, Mode::Whole);
+        let body = body.map_err(|error| error.to_string())?;
+        let body = std::str::from_utf8(&body).unwrap();
+        Ok(body.split_once("[],").map_or("", |(_, rest)| rest).trim_end_matches('}').to_owned())
+    }
+
+    #[test]
+    fn the_limit_has_the_name_the_service_knows() {
+        let check = |dialect: Dialect, model: &str, fields: &str, expected: &str| {
+            assert_eq!(sent(&dialect, model, fields).as_deref(), Ok(expected), "{model} {fields}");
+        };
+        let (old, new) = (r#""max_tokens":5"#, r#""max_completion_tokens":5"#);
+        check(dialect::OPENAI, "gpt-4o", old, old);
+        check(dialect::OPENAI, "gpt-4o", new, new);
+        check(dialect::OPENAI, "gpt-5-nano", old, new);
+        check(
+            dialect::OPENAI,
+            "o3",
+            &format!(r#"{old},"max_completion_tokens":7"#),
+            r#""max_completion_tokens":7"#,
+        );
+        check(Dialect::of("Groq"), "m", new, new);
+        check(Dialect::older("DeepSeek"), "m", new, old);
+        check(Dialect::older("DeepSeek"), "m", old, old);
+    }
+
+    #[test]
+    fn what_a_service_lacks_is_refused_before_the_call() {
+        const GROQ: Dialect = Dialect::of("Groq").lacking(&[Lack::Field("n"), Lack::JsonSchema]);
+        assert_eq!(sent(&GROQ, "m", r#""n":1"#).as_deref(), Ok(r#""n":1"#));
+        let refused = |fields: &str| sent(&GROQ, "m", fields).unwrap_err();
+        assert_eq!(refused(r#""n":2"#), "not supported by this deployment: `n` is not supported by Groq");
+        let schema = r#""response_format":{"type":"json_schema","json_schema":{}}"#;
+        assert!(refused(schema).contains("json_schema"), "{}", refused(schema));
+        let warm = r#""temperature":0.2"#;
+        assert!(sent(&dialect::OPENAI, "o3", warm).unwrap_err().contains("`temperature` with this model"));
+        assert!(sent(&dialect::OPENAI, "gpt-5.1", warm).is_ok());
     }
 }

@@ -13,14 +13,14 @@ use crate::sse::{SseEvent, SseParser};
 
 /// Reads `data: {chunk}` … `data: [DONE]`.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     events: SseParser,
     has_begun: bool,
     has_ended: bool,
 }
 
 impl Decoder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { events: SseParser::new(), has_begun: false, has_ended: false }
     }
 

@@ -85,7 +85,7 @@ impl WireUsage {
 }
 
 /// Reads a `usage` object, of a reply with this `service_tier`; `None` when it tells nothing.
-pub(super) fn read(usage: &RawValue, service_tier: Option<&RawValue>) -> Option<Usage> {
+pub(crate) fn read(usage: &RawValue, service_tier: Option<&RawValue>) -> Option<Usage> {
     let wire: WireUsage = raw_json::parse(usage.get()).ok()?;
     if wire.prompt_tokens.0.is_none() && wire.completion_tokens.0.is_none() {
         return None;

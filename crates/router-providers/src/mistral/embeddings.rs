@@ -1,0 +1,47 @@
+//! Embeddings at Mistral: OpenAI's format with another name for the dimensions.
+
+use bytes::Bytes;
+use router_core::{Edit, EmbeddingReply, EmbeddingRequest, ProviderError};
+
+use crate::openai::embeddings::{self, OpenAiEmbeddings};
+use crate::protocol::{Embeddings, Target, WireReply};
+
+/// The format of `POST /embeddings` at Mistral.
+#[derive(Debug)]
+pub(super) struct MistralEmbeddings;
+
+impl Embeddings for MistralEmbeddings {
+    fn path(&self, target: &Target) -> String {
+        OpenAiEmbeddings.path(target)
+    }
+
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError> {
+        let mut edits = vec![("model", Edit::Set(&target.model_json)), ("user", Edit::Remove)];
+        if let Some(dimensions) = request.field("dimensions") {
+            edits.extend([("dimensions", Edit::Remove), ("output_dimension", Edit::Set(dimensions))]);
+        }
+        Ok(request.body_with(&edits))
+    }
+
+    fn decode(
+        &self,
+        _target: &Target,
+        _request: &EmbeddingRequest,
+        reply: WireReply,
+    ) -> Result<EmbeddingReply, ProviderError> {
+        embeddings::decode(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dimensions_have_mistrals_name() {
+        let request =
+            EmbeddingRequest::from_json(r#"{"model":"m","input":"a","dimensions":8,"user":"u"}"#).unwrap();
+        let sent = MistralEmbeddings.encode(&Target::new("mistral-embed"), &request).unwrap();
+        assert_eq!(sent, r#"{"model":"mistral-embed","input":"a","output_dimension":8}"#);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a provider cannot do: said before it is called.
+
+use std::fmt;
+
+use router_core::{ProviderError, ProviderErrorKind};
+use serde_json::value::RawValue;
+
+use crate::raw_json;
+
+/// The top-level field that a provider cannot do anything with. It lies under the error, so that who is allowed to can leave
+/// the field out and go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnsupportedField(pub(crate) &'static str);
+
+impl fmt::Display for UnsupportedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` cannot be sent", self.0)
+    }
+}
+
+impl std::error::Error for UnsupportedField {}
+
+/// The error for something a provider cannot do; `what` names it.
+pub(crate) fn unsupported(what: &str, provider: &str) -> ProviderError {
+    ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by {provider}"))
+}
+
+/// The error for a whole field that a provider cannot do, and that can be left out.
+pub(crate) fn unsupported_field(field: &'static str, what: &str, provider: &str) -> ProviderError {
+    unsupported(what, provider).with_source(UnsupportedField(field))
+}
+
+/// Returns whether a field asks for what happens without it.
+pub(crate) fn is_neutral(field: &str, value: &RawValue) -> bool {
+    let json = value.get();
+    let is_number =
+        |wanted: f64| json.parse::<f64>().is_ok_and(|number| (number - wanted).abs() < f64::EPSILON);
+    raw_json::is_null(value)
+        || match field {
+            "n" => json == "1",
+            "temperature" | "top_p" => is_number(1.0),
+            "presence_penalty" | "frequency_penalty" | "top_logprobs" => is_number(0.0),
+            "logprobs" => json == "false",
+            "modalities" => json.split_ascii_whitespace().collect::<String>() == r#"["text"]"#,
+            "parallel_tool_calls" => json == "true",
+            "service_tier" => matches!(json, "\"auto\"" | "\"default\""),
+            _ => !raw_json::is_filled(value),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_changes_nothing_is_told_from_one_that_does() {
+        let neutral = |field: &str, json: &str| {
+            is_neutral(field, &serde_json::from_str::<Box<RawValue>>(json).unwrap())
+        };
+        for (field, json) in [
+            ("n", "1"),
+            ("temperature", "1.0"),
+            ("logprobs", "false"),
+            ("logit_bias", "{}"),
+            ("tools", "[]"),
+            ("modalities", r#"[ "text" ]"#),
+            ("anything", "null"),
+        ] {
+            assert!(neutral(field, json), "{field} {json}");
+        }
+        for (field, json) in [
+            ("n", "2"),
+            ("temperature", "0"),
+            ("logprobs", "true"),
+            ("logit_bias", r#"{"1":2}"#),
+            ("audio", "{\"a\":1}"),
+        ] {
+            assert!(!neutral(field, json), "{field} {json}");
+        }
+    }
+}
