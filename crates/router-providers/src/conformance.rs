@@ -3,9 +3,13 @@
 //! Each expectation is computed here from the recorded JSON by a path of its own, never by the code under test.
 
 mod arbitrary;
+mod embeddings;
 mod errors;
 mod exchange;
 mod gemini;
+mod matrix;
+mod meaning;
+mod replay_server;
 mod replies;
 mod requests;
 mod streams;

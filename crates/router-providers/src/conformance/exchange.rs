@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -17,6 +18,7 @@ use crate::protocol::{Progress, Protocol, Target, WireReply};
 pub(super) struct Exchange {
     pub(super) name: String,
     pub(super) provider: String,
+    pub(super) family: String,
     pub(super) kind: String,
     pub(super) path: String,
     pub(super) request: Value,
@@ -27,20 +29,9 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Returns all recorded exchanges of a family.
     pub(super) fn all(family: &str) -> Vec<Self> {
-        let mut all = Vec::new();
-        for folder in folders(&directory()) {
-            for path in folders(&folder) {
-                let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if !name.ends_with(".json") {
-                    continue;
-                }
-                let exchange: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-                if exchange["family"] == family {
-                    all.push(Self::new(name, &exchange));
-                }
-            }
-        }
-        assert!(all.len() > 30, "only {} fixtures of {family}", all.len());
+        let of_family = fixtures().iter().filter(|(_, exchange)| exchange["family"] == family);
+        let all: Vec<Self> = of_family.map(|(name, exchange)| Self::new(name.clone(), exchange)).collect();
+        assert!(all.len() > 20, "only {} fixtures of {family}", all.len());
         all
     }
 
@@ -49,6 +40,7 @@ impl Exchange {
         Self {
             name: format!("{}/{name}", text("provider")),
             provider: text("provider"),
+            family: text("family"),
             kind: text("kind"),
             path: exchange["request"]["path"].as_str().unwrap_or_default().to_owned(),
             request: exchange["request"]["body"].clone(),
@@ -145,6 +137,21 @@ pub(super) fn directory() -> PathBuf {
         Some(directory) => directory.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
     }
+}
+
+/// Every fixture by its file's name, read once for all tests.
+fn fixtures() -> &'static [(String, Value)] {
+    static FIXTURES: OnceLock<Vec<(String, Value)>> = OnceLock::new();
+    FIXTURES.get_or_init(|| {
+        let paths = folders(&directory()).into_iter().flat_map(|folder| folders(&folder));
+        let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        files
+            .map(|path| {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                (name, serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap())
+            })
+            .collect()
+    })
 }
 
 fn folders(directory: &Path) -> Vec<PathBuf> {
