@@ -196,7 +196,8 @@ async fn a_whole_stream_is_billed_by_the_provider_s_own_count() {
     let story = stories.only();
     assert_eq!(story.end, "answered");
     assert_eq!(story.attempts[0].metered.usage().map(|used| (used.prompt, used.completion)), Some((100, 20)));
-    assert_eq!(story.attempts[0].bill.total(), known(400_000_000));
+    // The price table has one for what was cached, 0.075 $ a million; the configured ones stand for the rest.
+    assert_eq!(story.attempts[0].bill.total(), known(60 * 2_000_000 + 40 * 75_000 + 20 * 10_000_000));
     let (request, answer) = story.content.unwrap();
     assert!(request.contains("capital of France"));
     assert_eq!(answer, "one two three");
@@ -234,4 +235,48 @@ async fn what_the_classifier_said_is_part_of_the_story() {
     let router = builder.classifier("auto", classifier).build().unwrap();
     router.completion(&ChatRequest::user("auto", "hi").unwrap()).await.unwrap();
     assert_eq!(stories.only().label, Some(("capable".to_owned(), 0.8)));
+}
+
+#[tokio::test]
+async fn deployments_take_their_price_and_window_from_the_table_where_the_configuration_is_silent() {
+    let deployment = |model| Deployment::new("fast", model).api_key("sk-test");
+    let router = Router::builder()
+        .deployment(deployment("openai/gpt-4o-mini").id("known"))
+        .deployment(deployment("openai/a-model-of-my-own").id("unknown"))
+        .deployment(deployment("openai/another").id("based").base_model("gpt-4o"))
+        .deployment(deployment("openai/gpt-4o").id("set").input_cost_per_token(1e-6).max_input_tokens(9))
+        .build()
+        .unwrap();
+    let catalog = router.fleet().catalog();
+    let found = |id| {
+        let deployment = &catalog[catalog.deployment(id).unwrap()];
+        let pico = deployment.price().map(|price| (price.input.as_pico(), price.output.as_pico()));
+        (pico, deployment.max_input_tokens())
+    };
+    assert_eq!(found("known"), (Some((150_000, 600_000)), Some(128_000)));
+    assert_eq!(found("unknown"), (None, None));
+    assert_eq!(found("based"), (Some((2_500_000, 10_000_000)), Some(128_000)));
+    assert_eq!(found("set"), (Some((1_000_000, 10_000_000)), Some(9)));
+    let usage = router_core::Usage { prompt: 1_000, completion: 10, ..router_core::Usage::default() };
+    assert_eq!(router.cost_of("known", &usage).unwrap().total(), Usd::from_pico(156_000_000));
+    assert_eq!(router.cost_of("unknown", &usage), None);
+}
+
+#[tokio::test]
+async fn a_model_without_a_known_price_is_billed_by_the_one_that_answered_or_not_at_all() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    server.upstream("any").set(Behaviour::answering("Paris.").with_usage(Usage::new(1_000, 10)));
+    let stories = Arc::new(Stories::default());
+    let deployment = Deployment::new("openai/*", "openai/*").api_key("sk-test");
+    let router = Router::builder()
+        .deployment(deployment.api_base(server.upstream("any").openai_base()))
+        .observer(Arc::clone(&stories) as _)
+        .build()
+        .unwrap();
+    for model in ["openai/gpt-4o-mini", "openai/unheard-of"] {
+        router.completion(&ChatRequest::user(model, "hi").unwrap()).await.unwrap();
+    }
+    let bills: Vec<Bill> = stories.0.lock().unwrap().iter().map(|story| story.attempts[0].bill).collect();
+    assert_eq!(bills[0].total(), known(156_000_000));
+    assert_eq!(bills[1], Bill::Unknown, "unknown is not zero");
 }

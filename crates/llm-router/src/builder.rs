@@ -13,6 +13,7 @@ use router_core::{
     TokenCounter, strategies,
 };
 use router_providers::Providers;
+use router_telemetry::Prices;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::deployment::Deployment;
@@ -20,6 +21,7 @@ use self::deployment::{connect, core_config};
 use crate::clock::SystemClock;
 use crate::config::{Location, Problem, lines};
 use crate::router::{Parts, Router, first_seed};
+use crate::tariffs::Tariffs;
 
 /// Builds a [`Router`]. The settings are those of a `config.yaml`, under the same names.
 ///
@@ -50,6 +52,7 @@ pub struct RouterBuilder {
     settings: Settings,
     observers: Vec<Arc<dyn Observer>>,
     observes_content: bool,
+    prices: Option<Prices>,
     state_store: Option<Arc<dyn StateStore>>,
     classifier: Option<(String, Arc<dyn Classifier>)>,
     token_counter: Option<Arc<dyn TokenCounter>>,
@@ -275,6 +278,12 @@ impl RouterBuilder {
         self
     }
 
+    /// Takes what models cost, how long their prompts may be and what they can do from these tables. Default: the built-in one.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
     /// Shares what is learned about deployments with other routers.
     pub fn state_store(mut self, store: Arc<dyn StateStore>) -> Self {
         self.state_store = Some(store);
@@ -322,10 +331,11 @@ impl RouterBuilder {
     /// Every problem there is, each with its place and remedy.
     pub fn build(self) -> Result<Router, BuildError> {
         let mut problems = Problems { found: Vec::new(), places: &self.places };
+        let prices = self.prices.unwrap_or_else(Prices::built_in);
         let deployments = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
-            problems.or(Place::Deployment(n, "model"), core_config(deployment, n))
+            problems.or(Place::Deployment(n, "model"), core_config(deployment, n, &prices))
         });
-        let mut deployments: Vec<DeploymentConfig> = deployments.collect();
+        let (mut deployments, cards): (Vec<DeploymentConfig>, Vec<_>) = deployments.unzip();
         let fallbacks = self.fallbacks.iter().enumerate().filter_map(|(n, (kind, from, to))| {
             let from = match from.as_str() {
                 "*" => None,
@@ -384,6 +394,7 @@ impl RouterBuilder {
             providers,
             observers: self.observers.into(),
             observes_content: self.observes_content,
+            tariffs: Tariffs::new(prices, cards.into()),
             state_store: self.state_store,
             classifier,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),

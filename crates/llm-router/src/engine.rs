@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::error::RouteError;
-use crate::metering::{Account, Answer, StreamProgress, bill, bill_of_failure};
+use crate::metering::{Account, Answer, StreamProgress};
 use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::router::{Parts, Resolved, Router};
@@ -276,8 +276,12 @@ impl Journey {
 
     fn failed(&mut self, attempt: Attempt, error: ProviderError, seen: Option<Usage>) {
         let metered = Metered::from(error.usage().or(seen));
-        let deployment = &self.route.catalog()[attempt.deployment()];
-        let bill = bill_of_failure(deployment, metered, Some(&error));
+        let bill = match (metered, error.kind()) {
+            // Providers charge for no error; whether one that gave no answer in time works on, nobody knows.
+            (Metered::Unknown, ProviderErrorKind::Timeout) => Bill::Unknown,
+            (Metered::Unknown, _) => Bill::Nothing,
+            (metered, _) => self.bill(attempt.deployment(), metered, None),
+        };
         self.accounts.push(Account { metered, bill, ..Account::default() });
         let changes = self.route.record(attempt, Err(error), self.now());
         if let Some(AttemptRecord { pool, deployment, started, ended, error: Some(error), .. }) =
@@ -300,7 +304,7 @@ impl Journey {
         let now = self.now();
         let metered = answer.metered(self.route.demand().prompt_tokens);
         let Answer { usage, headroom, model, body, .. } = answer;
-        let bill = bill(&self.route.catalog()[attempt.deployment()], metered);
+        let bill = self.bill(attempt.deployment(), metered, model);
         self.accounts.push(Account { model: model.map(Box::from), metered, bill, ..Account::default() });
         if let Some(content) = &mut self.content {
             content.answer = body.clone();
@@ -454,20 +458,25 @@ impl Journey {
     /// Closes the accounts and tells the end.
     fn end(&mut self, end: End<'_>) {
         self.over = true;
-        let now = self.now();
-        if let (Some(stream), Some(account), Some(record)) =
-            (&mut self.stream, self.accounts.last_mut(), self.route.trail().last())
-        {
+        if let (Some(stream), Some(record)) = (&mut self.stream, self.route.trail().last()) {
             let prompt = self.route.demand().prompt_tokens;
-            account.metered = match end {
+            let metered = match end {
                 End::Answered => stream.whole(prompt),
                 End::Failed(_) | End::Abandoned => stream.cut(prompt),
             };
-            account.bill = bill(&self.route.catalog()[record.deployment], account.metered);
-            account.model = stream.take_model();
-            account.ended = Some(now);
+            let model = stream.take_model();
+            let bill = self.bill(record.deployment, metered, model.as_deref());
+            let ended = Some(self.now());
+            if let Some(account) = self.accounts.last_mut() {
+                *account = Account { ended, model, metered, bill, ..std::mem::take(account) };
+            }
         }
         self.tell_end(end);
+    }
+
+    fn bill(&self, deployment: DeploymentIndex, metered: Metered, model: Option<&str>) -> Bill {
+        let of = &self.route.catalog()[deployment];
+        self.parts.tariffs.bill(deployment, of, metered, model, self.now())
     }
 
     fn tell_end(&self, end: End<'_>) {

@@ -24,6 +24,7 @@ mod report;
 mod router;
 mod stream;
 mod suggest;
+mod tariffs;
 
 pub use router_core::{
     Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, ByteEstimate, CauseFacts, ChatRequest,
@@ -33,6 +34,7 @@ pub use router_core::{
     RouteFacts, ServiceTier, Severity, StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage,
     Usd, check, strategies,
 };
+pub use router_telemetry::{Prices, PricesError, RateCard};
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
 pub use self::clock::SystemClock;
@@ -41,5 +43,5 @@ pub use self::error::RouteError;
 pub use self::estimate::Estimate;
 pub use self::payload::Payload;
 pub use self::report::{AttemptError, AttemptReport, RouteReport};
-pub use self::router::{Completion, Embedding, FromFileError, Router};
+pub use self::router::{Completion, Embedding, FromFileError, Router, completion_cost};
 pub use self::stream::CompletionStream;

@@ -1,10 +1,7 @@
 //! What an attempt used and what it costs, as far as that can be known.
 
 use bytes::Bytes;
-use router_core::{
-    Bill, Chunk, ChunkKind, Cost, Deployment, EmbeddingReply, Headroom, Metered, ProviderError,
-    ProviderErrorKind, Reply, Timestamp, Usage,
-};
+use router_core::{Bill, Chunk, ChunkKind, EmbeddingReply, Headroom, Metered, Reply, Timestamp, Usage};
 
 /// An attempt's account, kept beside its record in the route's trail.
 #[derive(Debug, Default)]
@@ -63,27 +60,6 @@ impl Answer<'_> {
             Usage { prompt: prompt_estimate, completion: self.completion_estimate, ..Usage::default() };
         self.usage.map_or(Metered::Estimated(estimate), Metered::Reported)
     }
-}
-
-/// Returns what a failed call is billed for. Providers charge for no error; whether one that gave no answer in time works on, nobody
-/// knows.
-pub(crate) fn bill_of_failure(
-    deployment: &Deployment,
-    metered: Metered,
-    error: Option<&ProviderError>,
-) -> Bill {
-    match (metered, error.map(ProviderError::kind)) {
-        (Metered::Unknown, None | Some(ProviderErrorKind::Timeout)) => Bill::Unknown,
-        (Metered::Unknown, Some(_)) => Bill::Nothing,
-        (metered, _) => bill(deployment, metered),
-    }
-}
-
-/// Returns what so many tokens cost at a deployment.
-pub(crate) fn bill(deployment: &Deployment, metered: Metered) -> Bill {
-    let (Some(usage), Some(price)) = (metered.usage(), deployment.price()) else { return Bill::Unknown };
-    let input = price.input.times(usage.prompt);
-    Bill::Known(Cost { input, output: price.output.times(usage.completion), ..Cost::default() })
 }
 
 /// What a stream has brought so far.

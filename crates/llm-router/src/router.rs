@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use router_core::{
-    Alias, ChatRequest, Classification, Classifier, Clock, EmbeddingReply, EmbeddingRequest, Fleet,
-    HealthChange, HealthListener, Observer, PoolIndex, Provider, Reply, RequestContext, StateStore,
-    TokenCounter,
+    Alias, Bill, ChatRequest, Classification, Classifier, Clock, Cost, EmbeddingReply, EmbeddingRequest,
+    Fleet, HealthChange, HealthListener, Metered, Observer, PoolIndex, Provider, Reply, RequestContext,
+    StateStore, TokenCounter, Usage, Usd,
 };
 
 use crate::builder::{BuildError, RouterBuilder};
@@ -21,6 +21,7 @@ use crate::metering::Answer;
 use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::stream::CompletionStream;
+use crate::tariffs::Tariffs;
 
 /// Routes requests over pools of deployments. Cheap to clone; clones share everything.
 ///
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
     /// Whether observers are told what was asked and answered.
     pub(crate) observes_content: bool,
+    pub(crate) tariffs: Tariffs,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
     pub(crate) token_counter: Arc<dyn TokenCounter>,
@@ -73,6 +75,11 @@ pub struct Embedding {
     pub reply: EmbeddingReply,
     /// Who answered, after which attempts.
     pub report: RouteReport,
+}
+
+/// Returns what a completion cost, over all its attempts; `None` when that is not known.
+pub fn completion_cost(completion: &Completion) -> Option<Usd> {
+    completion.report.cost()
 }
 
 /// A router could not be made from a file.
@@ -185,6 +192,19 @@ impl Router {
     /// Returns the live state of every deployment.
     pub fn fleet(&self) -> &Arc<Fleet> {
         &self.parts.fleet
+    }
+
+    /// Returns what so many tokens cost at a deployment, were they used now; `None` when there is no such deployment, or a price that it
+    /// takes is not known.
+    pub fn cost_of(&self, deployment: &str, usage: &Usage) -> Option<Cost> {
+        let catalog = self.parts.fleet.catalog();
+        let index = catalog.deployment(deployment)?;
+        let metered = Metered::Reported(*usage);
+        let now = self.parts.clock.now();
+        match self.parts.tariffs.bill(index, &catalog[index], metered, None, now) {
+            Bill::Known(cost) => Some(cost),
+            Bill::Nothing | Bill::Unknown => None,
+        }
     }
 
     /// Finds the pool of a request: the alias it names, or the one the classifier chooses.

@@ -4,7 +4,9 @@
 //! observer of a closure.
 
 mod closure;
+mod prices;
 mod tracing_observer;
 
 pub use self::closure::{ClosureObserver, observe_with};
+pub use self::prices::{Prices, PricesError, RateCard};
 pub use self::tracing_observer::TracingObserver;

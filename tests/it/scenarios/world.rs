@@ -67,7 +67,8 @@ impl Format {
             Self::OpenAi => Deployment::new(alias, self.model()).api_base(upstream.openai_base()),
             Self::Anthropic => Deployment::new(alias, self.model()).api_base(upstream.anthropic_base()),
         };
-        deployment.id(upstream.name())
+        // The price table would say that Claude can.
+        deployment.id(upstream.name()).supports_assistant_prefill(false)
     }
 }
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use router_core::{
-    Abilities, Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Price, Provider, Usd,
-};
+use router_core::{Abilities, Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Provider};
 use router_providers::{Endpoint, ModelRef, Providers};
+use router_telemetry::{Prices, RateCard};
 use secrecy::SecretString;
 
 use super::cloud;
@@ -35,10 +34,11 @@ struct Limits {
     allowed_fails_policy: Option<KindPolicy>,
     order: Option<u32>,
     max_parallel_requests: Option<u32>,
-    input_cost_per_token: Option<f64>,
-    output_cost_per_token: Option<f64>,
+    /// By their names in price tables, in dollars.
+    prices: Vec<(String, f64)>,
+    base_model: Option<String>,
     tags: Vec<String>,
-    supports_assistant_prefill: bool,
+    supports_assistant_prefill: Option<bool>,
     supports_function_calling: Option<bool>,
     supports_vision: Option<bool>,
 }
@@ -223,20 +223,31 @@ impl Deployment {
     }
 
     /// Sets what a token of the prompt costs, in dollars. 0 is a price.
-    pub fn input_cost_per_token(mut self, dollars: f64) -> Self {
-        self.limits.input_cost_per_token = Some(dollars);
-        self
+    pub fn input_cost_per_token(self, dollars: f64) -> Self {
+        self.price("input_cost_per_token", dollars)
     }
 
     /// Sets what a token of the answer costs, in dollars. 0 is a price.
-    pub fn output_cost_per_token(mut self, dollars: f64) -> Self {
-        self.limits.output_cost_per_token = Some(dollars);
+    pub fn output_cost_per_token(self, dollars: f64) -> Self {
+        self.price("output_cost_per_token", dollars)
+    }
+
+    /// Sets a price, in dollars, by its name in price tables, such as `cache_read_input_token_cost` or
+    /// `input_cost_per_token_above_200k_tokens`. The table's other prices for the model stay.
+    pub fn price(mut self, name: impl Into<String>, dollars: f64) -> Self {
+        self.limits.prices.push((name.into(), dollars));
+        self
+    }
+
+    /// Names the model whose prices and limits it has, where its own name says nothing, such as that of an Azure deployment.
+    pub fn base_model(mut self, model: impl Into<String>) -> Self {
+        self.limits.base_model = Some(model.into());
         self
     }
 
     /// Says that it can go on with an answer that another deployment began.
     pub fn supports_assistant_prefill(mut self, can: bool) -> Self {
-        self.limits.supports_assistant_prefill = can;
+        self.limits.supports_assistant_prefill = Some(can);
         self
     }
 
@@ -259,7 +270,12 @@ impl Deployment {
     }
 }
 
-pub(super) fn core_config(deployment: &Deployment, n: usize) -> Result<DeploymentConfig, String> {
+/// Returns what the core needs to know of it, and what it charges. Where the configuration is silent the price table speaks.
+pub(super) fn core_config(
+    deployment: &Deployment,
+    n: usize,
+    prices: &Prices,
+) -> Result<(DeploymentConfig, Option<RateCard>), String> {
     let Deployment { alias: name, endpoint, provider, limits } = deployment;
     let (provider, model) = match provider {
         Some(_) => ("custom".to_owned(), endpoint.model.clone()),
@@ -270,6 +286,8 @@ pub(super) fn core_config(deployment: &Deployment, n: usize) -> Result<Deploymen
     };
     let alias =
         Alias::try_from(name.as_str()).map_err(|BlankName| format!("deployment {n} has a blank alias"))?;
+    let card = rate_card(limits, &provider, &model, prices)?;
+    let of_table = card.as_ref();
     let mut config = DeploymentConfig::new(alias, provider, model);
     if let Some(id) = &limits.id {
         let id = DeploymentId::try_from(id.as_str());
@@ -278,7 +296,7 @@ pub(super) fn core_config(deployment: &Deployment, n: usize) -> Result<Deploymen
     config.weight = limits.weight;
     config.rpm = limits.rpm;
     config.tpm = limits.tpm;
-    config.max_input_tokens = limits.max_input_tokens;
+    config.max_input_tokens = limits.max_input_tokens.or(of_table.and_then(|card| card.max_input_tokens));
     config.timeout = limits.timeout;
     config.stream_timeout = limits.stream_timeout;
     config.cooldown_time = limits.cooldown_time;
@@ -286,36 +304,53 @@ pub(super) fn core_config(deployment: &Deployment, n: usize) -> Result<Deploymen
     config.allowed_fails_policy = limits.allowed_fails_policy.clone();
     config.order = limits.order;
     config.max_parallel_requests = limits.max_parallel_requests;
-    config.price = price(limits)?;
+    config.price = of_table.and_then(RateCard::list_price);
     config.tags = limits.tags.clone();
-    config.supports_assistant_prefill = limits.supports_assistant_prefill;
-    let abilities =
-        [(limits.supports_function_calling, Abilities::TOOLS), (limits.supports_vision, Abilities::VISION)];
-    for (can, ability) in abilities {
+    config.supports_assistant_prefill = limits
+        .supports_assistant_prefill
+        .or(of_table.and_then(|card| card.supports_assistant_prefill))
+        .unwrap_or(false);
+    let tools =
+        limits.supports_function_calling.or(of_table.and_then(|card| card.supports_function_calling));
+    let vision = limits.supports_vision.or(of_table.and_then(|card| card.supports_vision));
+    for (can, ability) in [(tools, Abilities::TOOLS), (vision, Abilities::VISION)] {
         match can {
             Some(true) => config.has = config.has.with(ability),
             Some(false) => config.lacks = config.lacks.with(ability),
             None => {}
         }
     }
-    Ok(config)
+    Ok((config, card))
 }
 
-/// The price that was set; one side alone counts with the other as free, as LiteLLM has it.
-fn price(limits: &Limits) -> Result<Option<Price>, String> {
-    let read = |name: &str, dollars: Option<f64>| {
-        let amount = Usd::from_dollars(dollars.unwrap_or(0.0));
-        amount
-            .ok_or_else(|| format!("`{name}` is not a price: expected dollars per token, such as 0.00000015"))
-    };
-    let (input, output) = (limits.input_cost_per_token, limits.output_cost_per_token);
-    if input.is_none() && output.is_none() {
-        return Ok(None);
+/// The table's prices with those that were set in their place. Where the table does not know the model, one side alone counts with
+/// the other as free, as LiteLLM has it.
+fn rate_card(
+    limits: &Limits,
+    provider: &str,
+    model: &str,
+    prices: &Prices,
+) -> Result<Option<RateCard>, String> {
+    let of_base = limits.base_model.as_deref().and_then(|base| {
+        let (base_provider, base_model) = base.split_once('/').unwrap_or((provider, base));
+        prices.card(base_provider, base_model).or_else(|| prices.card(provider, base))
+    });
+    let found = of_base.or_else(|| prices.card(provider, model));
+    if limits.prices.is_empty() {
+        return Ok(found);
     }
-    Ok(Some(Price {
-        input: read("input_cost_per_token", input)?,
-        output: read("output_cost_per_token", output)?,
-    }))
+    let mut card = found.unwrap_or_default();
+    for (name, dollars) in &limits.prices {
+        card.set(name, *dollars)?;
+    }
+    if card.provider().is_empty() {
+        for side in ["input_cost_per_token", "output_cost_per_token"] {
+            if !limits.prices.iter().any(|(name, _)| name == side) {
+                card.set(side, 0.0)?;
+            }
+        }
+    }
+    Ok(Some(card))
 }
 
 fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
