@@ -310,8 +310,7 @@ pub(super) fn core_config(
         .supports_assistant_prefill
         .or(of_table.and_then(|card| card.supports_assistant_prefill))
         .unwrap_or(false);
-    let tools =
-        limits.supports_function_calling.or(of_table.and_then(|card| card.supports_function_calling));
+    let tools = limits.supports_function_calling.or(of_table.and_then(|card| card.supports_function_calling));
     let vision = limits.supports_vision.or(of_table.and_then(|card| card.supports_vision));
     for (can, ability) in [(tools, Abilities::TOOLS), (vision, Abilities::VISION)] {
         match can {
