@@ -225,7 +225,7 @@ async fn what_the_classifier_said_is_part_of_the_story() {
 
     impl Classifier for Always {
         fn classify(&self, _request: &ChatRequest) -> Classification {
-            Classification { alias: self.0.clone(), confidence: 0.8 }
+            Classification::new(self.0.clone(), 0.8)
         }
     }
 

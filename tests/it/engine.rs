@@ -269,7 +269,7 @@ async fn a_classifier_chooses_the_alias_of_requests_to_its_name() {
         fn classify(&self, request: &ChatRequest) -> Classification {
             let shouts = request.field("messages").unwrap().contains('!');
             let alias = if shouts { "capable" } else { "fast" };
-            Classification { alias: Alias::try_from(alias).unwrap(), confidence: 1.0 }
+            Classification::new(Alias::try_from(alias).unwrap(), 1.0)
         }
     }
 

@@ -1,6 +1,7 @@
 //! What CI and contributors run. `cargo xtask --help` lists it.
 
 mod cargo;
+mod classifier;
 mod needs;
 
 use anyhow::Result;
@@ -22,6 +23,10 @@ enum Xtask {
     Ci,
     /// Simulate ten million requests on a virtual clock and check what came of them.
     Simulate,
+    /// Make the classifier's shipped models from the data that lies with them.
+    TrainClassifier,
+    /// Print every number that docs/classifier.md states.
+    EvaluateClassifier,
     /// Run the benchmarks.
     Bench {
         #[command(subcommand)]
@@ -42,6 +47,8 @@ fn main() -> Result<()> {
         Xtask::Test { arguments } => test(&arguments),
         Xtask::Ci => ci(),
         Xtask::Simulate => cargo("run --release -p system-tests --example ten_million").run(),
+        Xtask::TrainClassifier => classifier::train(),
+        Xtask::EvaluateClassifier => classifier::evaluate(),
         Xtask::Bench { bench } => match bench {
             Some(Bench::Decision) => decision(),
             Some(Bench::Overhead) => overhead(),

@@ -1,6 +1,7 @@
 //! The port to whoever can tell what a request is about.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Alias, ChatRequest};
 
@@ -18,7 +19,7 @@ use crate::{Alias, ChatRequest};
 /// impl Classifier for ByLength {
 ///     fn classify(&self, request: &ChatRequest) -> Classification {
 ///         let alias = if request.body().len() < 4_000 { &self.fast } else { &self.capable };
-///         Classification { alias: alias.clone(), confidence: 0.7 }
+///         Classification::new(alias.clone(), 0.7)
 ///     }
 /// }
 /// ```
@@ -28,10 +29,60 @@ pub trait Classifier: fmt::Debug + Send + Sync {
 }
 
 /// Where a request belongs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Classification {
     /// The alias to route to.
     pub alias: Alias,
-    /// How sure the classifier is, from 0 to 1.
+    /// What the request was taken for, such as `math`.
+    pub label: Arc<str>,
+    /// How sure the classifier is of the label, from 0 to 1.
     pub confidence: f64,
+    /// Who decided.
+    pub layer: Layer,
+    /// How much a stronger model would help, from 0 to 1, where that was estimated.
+    pub complexity: Option<f64>,
+}
+
+impl Classification {
+    /// A decision by a classifier of one's own; its label is the alias.
+    pub fn new(alias: Alias, confidence: f64) -> Self {
+        let label = Arc::from(alias.as_str());
+        Self { alias, label, confidence, layer: Layer::Own, complexity: None }
+    }
+}
+
+/// Who decided what a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Layer {
+    /// A rule that the user wrote.
+    Rule,
+    /// A trained model.
+    Model,
+    /// An LLM that was asked.
+    Llm,
+    /// Nobody: it is where everything goes that no other layer decided.
+    Default,
+    /// A [`Classifier`] of the user's own.
+    Own,
+}
+
+impl Layer {
+    /// Returns its name, as in headers and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Model => "model",
+            Self::Llm => "llm",
+            Self::Default => "default",
+            Self::Own => "own",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

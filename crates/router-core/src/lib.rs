@@ -53,7 +53,7 @@ pub use self::abilities::Abilities;
 pub use self::breaker::BreakerState;
 pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
 pub use self::check::{Finding, Severity, check};
-pub use self::classifier::{Classification, Classifier};
+pub use self::classifier::{Classification, Classifier, Layer};
 pub use self::config::{
     Config, ConfigError, ConfigErrors, DeploymentConfig, FallbackConfig, FallbackKind, KindPolicy, Place,
     PoolConfig, Settings,
