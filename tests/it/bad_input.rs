@@ -90,7 +90,7 @@ fn broken_yaml_is_named_with_its_place() {
 #[test]
 fn keys_that_do_nothing_are_listed_by_name_with_a_suggestion() {
     let text = "model_list:\n  - model_name: fast\n    litellm_params: { model: gpt-4o, api_key: k, wieght: 2 }\n\
-                router_settings:\n  num_retires: 3\nlitellm_settings:\n  drop_params: true\n";
+                router_settings:\n  num_retires: 3\nlitellm_settings:\n  drop_parms: true\n";
     let file = ConfigFile::parse(text, "config.yaml", &|_| None).unwrap();
     let ignored: Vec<String> = file.ignored().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -98,7 +98,7 @@ fn keys_that_do_nothing_are_listed_by_name_with_a_suggestion() {
         [
             "config.yaml:3:58: model_list[0].litellm_params.wieght: not supported, ignored; did you mean `weight`?",
             "config.yaml:5:16: router_settings.num_retires: not supported, ignored; did you mean `num_retries`?",
-            "config.yaml:7:3: litellm_settings: not supported, ignored",
+            "config.yaml:7:15: litellm_settings.drop_parms: not supported, ignored; did you mean `drop_params`?",
         ]
     );
 }

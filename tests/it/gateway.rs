@@ -70,6 +70,30 @@ fn text(events: &[String]) -> String {
 }
 
 #[tokio::test]
+async fn what_a_deployment_leaves_out_is_reported() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    let upstream = server.upstream("anthropic");
+    let claude =
+        || Deployment::new("claude", "anthropic/claude-haiku-4-5").api_base(upstream.anthropic_base());
+    let router = Router::builder().deployment(claude()).drop_params(true).build().unwrap();
+    let gateway = Gateway::over(router).await;
+    for stream in [false, true] {
+        let mut body = ask("claude");
+        body["seed"] = 7.into();
+        body["n"] = 2.into();
+        body["stream"] = stream.into();
+        let request = reqwest::Client::new().post(gateway.url("/v1/chat/completions"));
+        let response = request.body(body.to_string()).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["x-router-dropped-params"], "n");
+    }
+    // One that says otherwise itself refuses.
+    let strict = Router::builder().deployment(claude().drop_params(false)).drop_params(true).build().unwrap();
+    let request = llm_router::ChatRequest::builder("claude").user("hi").set("n", 2).build().unwrap();
+    assert!(strict.completion(&request).await.is_err());
+}
+
+#[tokio::test]
 async fn a_plain_request_is_answered_by_either_format_in_openais_shape() {
     let world = world().await;
     for model in ["gpt", "claude"] {

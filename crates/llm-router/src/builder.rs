@@ -50,6 +50,7 @@ pub struct RouterBuilder {
     aliases: Vec<(String, String)>,
     pools: Vec<(String, PoolSettings)>,
     settings: Settings,
+    drop_params: bool,
     observers: Vec<Arc<dyn Observer>>,
     observes_content: bool,
     prices: Option<Prices>,
@@ -162,6 +163,12 @@ impl RouterBuilder {
     /// Sets how pools choose; one of router-core's strategies or your own.
     pub fn routing_strategy(mut self, strategy: Arc<dyn Strategy>) -> Self {
         self.settings.routing_strategy = strategy;
+        self
+    }
+
+    /// Lets fields that a provider cannot do be left out of a request, at deployments that do not say otherwise. Default: off.
+    pub fn drop_params(mut self, drop: bool) -> Self {
+        self.drop_params = drop;
         self
     }
 
@@ -383,7 +390,7 @@ impl RouterBuilder {
             }
         };
         let providers = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
-            problems.or(Place::Deployment(n, "model"), connect(&http, deployment))
+            problems.or(Place::Deployment(n, "model"), connect(&http, deployment, self.drop_params))
         });
         let providers: Box<[Arc<dyn Provider>]> = providers.collect();
         if !problems.found.is_empty() {

@@ -34,6 +34,11 @@ pub(crate) trait Ask {
         request: &Self::Request,
         seen: &mut Option<Usage>,
     ) -> Result<Self::Answer, ProviderError>;
+
+    /// Returns what was left out of the request.
+    fn dropped(_provider: &dyn Provider, _request: &Self::Request) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A whole reply.
@@ -50,6 +55,10 @@ impl Ask for Whole {
         _seen: &mut Option<Usage>,
     ) -> Result<Reply, ProviderError> {
         provider.complete(request).await
+    }
+
+    fn dropped(provider: &dyn Provider, request: &ChatRequest) -> Vec<String> {
+        provider.dropped_params(request)
     }
 }
 
@@ -106,6 +115,10 @@ impl Ask for Streamed {
         }
         Ok(Opened { ready, rest, headroom })
     }
+
+    fn dropped(provider: &dyn Provider, request: &ChatRequest) -> Vec<String> {
+        provider.dropped_params(request)
+    }
 }
 
 /// One request under way. Whatever becomes of it, the observers hear of exactly one end.
@@ -126,6 +139,8 @@ pub(crate) struct Journey {
     under_way: Option<UnderWay>,
     /// What the stream brought so far, once its first token is there.
     stream: Option<StreamProgress>,
+    /// What was left out of the request that was answered.
+    dropped: Vec<String>,
     /// What was asked and answered, where the operator wants it kept.
     content: Option<KeptContent>,
     over: bool,
@@ -189,6 +204,7 @@ impl Router {
             accounts: Vec::new(),
             under_way: None,
             stream: None,
+            dropped: Vec::new(),
             content: None,
             over: false,
         }
@@ -222,7 +238,10 @@ impl Journey {
                     self.upstream += called.elapsed();
                     self.under_way = None;
                     match outcome {
-                        Ok(answer) => return Ok((answer, attempt)),
+                        Ok((answer, dropped)) => {
+                            self.dropped = dropped;
+                            return Ok((answer, attempt));
+                        }
                         Err(error) => self.failed(attempt, error, seen),
                     }
                 }
@@ -241,7 +260,7 @@ impl Journey {
         attempt: &Attempt,
         request: &A::Request,
         seen: &mut Option<Usage>,
-    ) -> Result<A::Answer, ProviderError> {
+    ) -> Result<(A::Answer, Vec<String>), ProviderError> {
         let deployment = &self.route.catalog()[attempt.deployment()];
         let Some(provider) = self.parts.providers.get(attempt.deployment().get()) else {
             return Err(ProviderError::new(ProviderErrorKind::NotFound, "the deployment has no provider"));
@@ -255,15 +274,17 @@ impl Journey {
         // A deployment with a pattern for a model is asked for what the caller's name stands for.
         let filled =
             if deployment.model().contains('*') { Some(self.filled(attempt, request)?) } else { None };
-        let call = A::ask(&**provider, filled.as_ref().unwrap_or(request), seen).instrument(span);
-        tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
+        let request = filled.as_ref().unwrap_or(request);
+        let call = A::ask(&**provider, request, seen).instrument(span);
+        let answer = tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
             let what = match A::KIND {
                 RequestKind::Whole => "no answer",
                 RequestKind::Stream => "no first token",
             };
             let message = format!("{what} within {:?}", attempt.timeout());
             Err(ProviderError::new(ProviderErrorKind::Timeout, message))
-        })
+        })?;
+        Ok((answer, A::dropped(&**provider, request)))
     }
 
     fn filled<P: Payload>(&self, attempt: &Attempt, request: &P) -> Result<P, ProviderError> {
@@ -373,7 +394,17 @@ impl Journey {
     }
 
     fn report(&self, now: Timestamp) -> RouteReport {
-        RouteReport::new(&self.route, &self.accounts, self.requested.clone(), self.seed, self.upstream, now)
+        RouteReport {
+            dropped_params: self.dropped.clone(),
+            ..RouteReport::new(
+                &self.route,
+                &self.accounts,
+                self.requested.clone(),
+                self.seed,
+                self.upstream,
+                now,
+            )
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -21,6 +21,8 @@ pub struct RouteReport {
     pub fallback_triggered: bool,
     /// From the request to the answer; of a stream, to its first token.
     pub latency: Duration,
+    /// The fields of the request that the deployment which answered could not do and left out, as `drop_params` allows.
+    pub dropped_params: Vec<String>,
     /// How much of that was spent on calls and waits; the rest is the router's own.
     pub upstream: Duration,
     /// The seed of this route's dice: it names the route in logs, and its decisions can be made again from it.
@@ -105,6 +107,7 @@ impl RouteReport {
             attempts,
             fallback_triggered: route.entered().len() > 1,
             latency: now.since(route.started()),
+            dropped_params: Vec::new(),
             upstream,
             seed,
         }

@@ -44,6 +44,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Asks for a stream. An error before the stream begins is returned here, not as its first item.
     async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError>;
 
+    /// Names the fields of a request that are left out of it, because this provider cannot do them and is set to go on
+    /// without. Whoever routes reports them once the request was answered.
+    fn dropped_params(&self, _request: &ChatRequest) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks for the vectors of texts. A provider that has no embeddings leaves this as it is.
     async fn embed(&self, _request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
         Err(ProviderError::new(ProviderErrorKind::Unsupported, "this provider has no embeddings"))

@@ -237,7 +237,8 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
         &[
             "warning ignored-key router_settings.redis_host",
             "warning ignored-key router_settings.redis_port",
-            "warning ignored-key litellm_settings",
+            "warning ignored-key litellm_settings.success_callback",
+            "warning ignored-key litellm_settings.failure_callback",
             "warning no-price fast",
             "warning falls-back-to-itself capable",
             "warning no-price capable",

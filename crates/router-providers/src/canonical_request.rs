@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::raw_json::{self, Fields, Strict, Text};
+use crate::unsupported::unsupported;
 
 /// Whom a request is translated for, as messages to the caller name them.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +16,7 @@ pub(crate) struct Addressee(pub(crate) &'static str);
 impl Addressee {
     /// The error for what this provider cannot be asked. Nothing was sent, and another deployment may do it.
     pub(crate) fn unsupported(self, what: &str) -> ProviderError {
-        ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by {}", self.0))
+        unsupported(what, self.0)
     }
 }
 

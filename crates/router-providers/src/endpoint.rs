@@ -30,6 +30,8 @@ pub struct Endpoint {
     pub api_version: Option<String>,
     /// A token of Microsoft Entra ID instead of a key, at Azure.
     pub azure_ad_token: Option<SecretString>,
+    /// Whether what the provider cannot do is left out of a request instead of refusing it.
+    pub drop_params: bool,
     /// The organization to bill, at providers that know organizations.
     pub organization: Option<String>,
     /// What Google Cloud wants to know, for `vertex_ai/…`.
@@ -50,6 +52,7 @@ impl Endpoint {
             api_base: None,
             api_version: None,
             azure_ad_token: None,
+            drop_params: false,
             organization: None,
             google: GoogleSettings::default(),
             aws: AwsSettings::default(),
@@ -84,6 +87,12 @@ impl Endpoint {
     /// Sets the token of Microsoft Entra ID.
     pub fn with_azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
         self.azure_ad_token = Some(token.into());
+        self
+    }
+
+    /// Lets fields that the provider cannot do be left out of a request.
+    pub fn with_drop_params(mut self, drop: bool) -> Self {
+        self.drop_params = drop;
         self
     }
 
@@ -159,6 +168,7 @@ impl fmt::Debug for Endpoint {
             .field("api_base", &self.api_base.as_ref().map(|_| "[set]"))
             .field("api_version", &self.api_version)
             .field("azure_ad_token", &self.azure_ad_token.as_ref().map(|_| "[redacted]"))
+            .field("drop_params", &self.drop_params)
             .field("organization", &self.organization)
             .field("google", &self.google)
             .field("aws", &self.aws)

@@ -9,8 +9,8 @@ use crate::raw_json;
 
 /// The top-level field that a provider cannot do anything with. It lies under the error, so that who is allowed to can leave
 /// the field out and go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UnsupportedField(pub(crate) &'static str);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnsupportedField(pub(crate) String);
 
 impl fmt::Display for UnsupportedField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,14 +20,24 @@ impl fmt::Display for UnsupportedField {
 
 impl std::error::Error for UnsupportedField {}
 
-/// The error for something a provider cannot do; `what` names it.
+/// The error for something a provider cannot do. `what` begins with its path in the request, in backticks: where that is one
+/// whole field, as in "`n`" but not in "`messages[0].audio`", the request may be sent without it by who is allowed to.
 pub(crate) fn unsupported(what: &str, provider: &str) -> ProviderError {
-    ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by {provider}"))
+    let error =
+        ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by {provider}"));
+    let path = what.strip_prefix('`').and_then(|rest| rest.split('`').next()).unwrap_or_default();
+    let is_field = !path.is_empty() && !path.contains(['.', '[']);
+    if is_field && !matches!(path, "model" | "messages") {
+        error.with_source(UnsupportedField(path.to_owned()))
+    } else {
+        error
+    }
 }
 
-/// The error for a whole field that a provider cannot do, and that can be left out.
-pub(crate) fn unsupported_field(field: &'static str, what: &str, provider: &str) -> ProviderError {
-    unsupported(what, provider).with_source(UnsupportedField(field))
+/// Returns the field that could be left out, if that is all that stands in the way.
+pub(crate) fn droppable(error: &ProviderError) -> Option<&str> {
+    let source = std::error::Error::source(error)?.downcast_ref::<UnsupportedField>()?;
+    (error.kind() == ProviderErrorKind::Unsupported).then_some(source.0.as_str())
 }
 
 /// Returns whether a field asks for what happens without it.
@@ -51,6 +61,18 @@ pub(crate) fn is_neutral(field: &str, value: &RawValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_field_can_be_left_out_and_a_part_of_a_message_cannot() {
+        let field = |what: &str| droppable(&unsupported(what, "X")).map(str::to_owned);
+        assert_eq!(field("`n`").as_deref(), Some("n"));
+        assert_eq!(field("`service_tier` \"flex\"").as_deref(), Some("service_tier"));
+        for part in
+            ["`messages[0].audio`", "`tools[1]` of type \"custom\"", "`messages`", "something else", "`"]
+        {
+            assert_eq!(field(part), None, "{part}");
+        }
+    }
 
     #[test]
     fn a_value_that_changes_nothing_is_told_from_one_that_does() {

@@ -260,6 +260,26 @@ async fn what_a_format_cannot_express_is_never_sent() {
 }
 
 #[tokio::test]
+async fn what_a_format_cannot_express_is_left_out_where_that_is_allowed() {
+    let (_server, upstream) = mock().await;
+    let base = Endpoint::new("anthropic/claude-sonnet-4-5").with_api_base(upstream.anthropic_base());
+    let provider = connect(base.with_drop_params(true));
+    let request = ChatRequest::builder("alias").user("hi").set("n", 3).set("logprobs", true).build().unwrap();
+    assert!(provider.complete(&request).await.is_ok());
+    assert_eq!(provider.dropped_params(&request), ["logprobs", "n"]);
+    let sent = upstream.requests().pop().unwrap().json().unwrap();
+    assert!(sent["n"].is_null() && sent["logprobs"].is_null(), "{sent}");
+    assert_eq!(sent["messages"][0]["content"][0]["text"], "hi");
+
+    // A part of a message is what the request is about, and stays.
+    let audio = serde_json::json!({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]});
+    let request = ChatRequest::builder("alias").message(audio).build().unwrap();
+    let error = provider.complete(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ProviderErrorKind::Unsupported);
+    assert!(provider.dropped_params(&request).is_empty());
+}
+
+#[tokio::test]
 async fn embeddings_come_back_as_they_were_sent() {
     let (_server, upstream) = mock().await;
     let request = EmbeddingRequest::of("alias", ["a", "b"]).unwrap().with("dimensions", 3).unwrap();

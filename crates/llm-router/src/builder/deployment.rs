@@ -17,6 +17,7 @@ pub struct Deployment {
     alias: String,
     pub(super) endpoint: Endpoint,
     provider: Option<Arc<dyn Provider>>,
+    drop_params: Option<bool>,
     limits: Limits,
 }
 
@@ -48,7 +49,7 @@ impl Deployment {
     /// slash it is OpenAI's, or Anthropic's when it begins with `claude-`. Where no key is given, the provider's usual environment variable is read when the router is built.
     pub fn new(alias: impl Into<String>, model: impl Into<String>) -> Self {
         let endpoint = Endpoint::new(model.into());
-        Self { alias: alias.into(), endpoint, provider: None, limits: Limits::default() }
+        Self { alias: alias.into(), endpoint, provider: None, drop_params: None, limits: Limits::default() }
     }
 
     /// Puts a provider of your own into the pool of `alias`; `model` is only its name.
@@ -81,6 +82,12 @@ impl Deployment {
     /// Sets a token of Microsoft Entra ID, which Azure takes instead of a key.
     pub fn azure_ad_token(mut self, token: impl Into<SecretString>) -> Self {
         self.endpoint = self.endpoint.with_azure_ad_token(token);
+        self
+    }
+
+    /// Lets fields that the provider cannot do be left out of a request, instead of passing the deployment over.
+    pub fn drop_params(mut self, drop: bool) -> Self {
+        self.drop_params = Some(drop);
         self
     }
 
@@ -276,7 +283,7 @@ pub(super) fn core_config(
     n: usize,
     prices: &Prices,
 ) -> Result<(DeploymentConfig, Option<RateCard>), String> {
-    let Deployment { alias: name, endpoint, provider, limits } = deployment;
+    let Deployment { alias: name, endpoint, provider, limits, drop_params: _ } = deployment;
     let (provider, model) = match provider {
         Some(_) => ("custom".to_owned(), endpoint.model.clone()),
         None => {
@@ -360,13 +367,18 @@ fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
 /// Binds a deployment to its upstream. What is not given comes from the provider's usual environment variables.
 ///
 /// That holds for a key only at the provider's own address: it is not for whoever else stands in `api_base`.
-pub(super) fn connect(http: &Providers, deployment: &Deployment) -> Result<Arc<dyn Provider>, String> {
+pub(super) fn connect(
+    http: &Providers,
+    deployment: &Deployment,
+    drop_params: bool,
+) -> Result<Arc<dyn Provider>, String> {
     if let Some(provider) = &deployment.provider {
         return Ok(Arc::clone(provider));
     }
     let model = identify(&deployment.endpoint)?;
     let environment = |name: &str| std::env::var(name).ok();
-    let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment);
+    let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment)
+        .with_drop_params(deployment.drop_params.unwrap_or(drop_params));
     let variable = |name: Option<&str>| std::env::var(name?).ok().filter(|value| !value.is_empty());
     let is_own_address = match &endpoint.api_base {
         Some(base) => model.is_own_address(base),

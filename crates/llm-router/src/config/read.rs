@@ -29,6 +29,9 @@ pub(super) fn read(
         if let Some(settings) = root.get("router_settings") {
             builder = router_settings(builder, &settings);
         }
+        if let Some(settings) = root.get("litellm_settings") {
+            builder = litellm_settings(builder, &settings);
+        }
         root.finish();
     }
     let (problems, ignored) = reader.finish();
@@ -77,6 +80,7 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     set!(params, "api_base", string, api_base);
     set!(params, "api_version", string, api_version);
     set!(params, "azure_ad_token", secret, azure_ad_token);
+    set!(params, "drop_params", boolean, drop_params);
     set!(params, "organization", string, organization);
     set!(params, "vertex_project", string, vertex_project);
     set!(params, "vertex_location", string, vertex_location);
@@ -210,6 +214,15 @@ fn router_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder
             builder = builder.pool(alias, settings);
             pool.finish();
         }
+    }
+    section.finish();
+    builder
+}
+
+fn litellm_settings(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder {
+    let Some(section) = node.section() else { return builder };
+    if let Some(drop) = section.get("drop_params").and_then(|node| node.boolean()) {
+        builder = builder.drop_params(drop);
     }
     section.finish();
     builder

@@ -33,6 +33,9 @@ pub(crate) fn answer_headers(context: &Context, report: &RouteReport, cost: Opti
     if report.attempts.iter().any(|attempt| attempt.error.is_some()) {
         insert("x-router-trail", &trail(report));
     }
+    if !report.dropped_params.is_empty() {
+        insert("x-router-dropped-params", &report.dropped_params.join(", "));
+    }
     insert("x-litellm-model-group", report.pool.as_str());
     insert("x-litellm-attempted-retries", &retries);
     insert("x-litellm-attempted-fallbacks", &fallbacks);

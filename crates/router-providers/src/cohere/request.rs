@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::protocol::{Mode, Target};
-use crate::unsupported::{is_neutral, unsupported, unsupported_field};
+use crate::unsupported::{is_neutral, unsupported};
 
 const NAME: &str = "Cohere";
 
@@ -61,7 +61,7 @@ pub(super) fn encode(target: &Target, request: &ChatRequest, mode: Mode) -> Resu
     for name in LACKS {
         let value = request.field(name).and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
         if value.is_some_and(|value| !is_neutral(name, value)) {
-            return Err(unsupported_field(name, &format!("`{name}`"), NAME));
+            return Err(unsupported(&format!("`{name}`"), NAME));
         }
     }
     let mut body: Map<String, Value> =
@@ -126,7 +126,7 @@ fn tools(body: &mut Map<String, Value>) -> Result<(), ProviderError> {
             }
             _ => {
                 let what = "`tool_choice` of one function";
-                return Err(unsupported_field("tool_choice", what, NAME));
+                return Err(unsupported(what, NAME));
             }
         },
     }
@@ -152,7 +152,7 @@ fn response_format(body: &mut Map<String, Value>) -> Result<(), ProviderError> {
                 return Err(invalid("`response_format.json_schema.schema` is missing: expected an object"));
             }
         },
-        _ => return Err(unsupported_field("response_format", "`response_format` of this type", NAME)),
+        _ => return Err(unsupported("`response_format` of this type", NAME)),
     };
     body.insert("response_format".to_owned(), format);
     Ok(())

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use router_core::{
-    ChatRequest, EmbeddingReply, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind, Reply,
+    ChatRequest, Edit, EmbeddingReply, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind, Reply,
     StreamedReply,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +28,7 @@ use crate::google;
 use crate::headroom::headroom;
 use crate::protocol::{Embeddings, Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
+use crate::unsupported::droppable;
 
 /// A reply larger than this is not an answer.
 const MAX_REPLY: usize = 64 << 20;
@@ -41,6 +42,7 @@ pub(super) struct HttpProvider {
     binding: Binding,
     headers: HeaderMap,
     credential: Credential,
+    drop_params: bool,
     redactor: Arc<Redactor>,
 }
 
@@ -95,6 +97,7 @@ impl HttpProvider {
             binding,
             headers: headers(row, endpoint)?,
             credential,
+            drop_params: endpoint.drop_params,
             redactor: redactor.into(),
         })
     }
@@ -163,16 +166,40 @@ impl HttpProvider {
         })
     }
 
+    /// Writes the request, without the fields that the format cannot express where that is allowed; returns their names, too.
+    fn fitted(
+        &self,
+        binding: &Binding,
+        request: &ChatRequest,
+        mode: Mode,
+    ) -> Result<(Bytes, Vec<String>), ProviderError> {
+        let mut dropped = Vec::new();
+        let mut request = Cow::Borrowed(request);
+        loop {
+            match binding.protocol.encode(&binding.target, &request, mode) {
+                Ok(body) => return Ok((body, dropped)),
+                Err(error) => {
+                    let field =
+                        droppable(&error).filter(|field| self.drop_params && request.field(field).is_some());
+                    let Some(field) = field.map(str::to_owned) else { return Err(error) };
+                    let rest = request.body_with(&[(&field, Edit::Remove)]);
+                    request = Cow::Owned(ChatRequest::from_json(rest).map_err(|_| error)?);
+                    dropped.push(field);
+                }
+            }
+        }
+    }
+
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
         let binding = self.bind(request.model())?;
-        let body = binding.protocol.encode(&binding.target, request, Mode::Whole)?;
+        let (body, _) = self.fitted(&binding, request, Mode::Whole)?;
         let response = self.send(binding.protocol, &binding.whole_url, body).await?;
         self.read_reply(&binding, response).await
     }
 
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let binding = self.bind(request.model())?;
-        let body = binding.protocol.encode(&binding.target, request, Mode::Stream)?;
+        let (body, _) = self.fitted(&binding, request, Mode::Stream)?;
         let response = self.send(binding.protocol, &binding.stream_url, body).await?;
         match content(response.headers()) {
             Content::Events => {}
@@ -217,6 +244,15 @@ impl Provider for HttpProvider {
 
     async fn stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         self.try_stream(request).await.map_err(|error| self.redactor().clean(error))
+    }
+
+    fn dropped_params(&self, request: &ChatRequest) -> Vec<String> {
+        if !self.drop_params {
+            return Vec::new();
+        }
+        let binding = self.bind(request.model());
+        let fitted = binding.and_then(|binding| self.fitted(&binding, request, Mode::Whole));
+        fitted.map_or_else(|_| Vec::new(), |(_, dropped)| dropped)
     }
 
     async fn embed(&self, request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {

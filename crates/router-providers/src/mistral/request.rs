@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::messages;
 use crate::protocol::{Mode, Target};
-use crate::unsupported::{is_neutral, unsupported_field};
+use crate::unsupported::{is_neutral, unsupported};
 
 /// Dropped: nothing of the answer depends on them.
 const HINTS: [&str; 9] = [
@@ -51,7 +51,7 @@ pub(super) fn encode(target: &Target, request: &ChatRequest, mode: Mode) -> Resu
     for name in LACKS {
         let value = request.field(name).and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
         if value.is_some_and(|value| !is_neutral(name, value)) {
-            return Err(unsupported_field(name, &format!("`{name}`"), "Mistral"));
+            return Err(unsupported(&format!("`{name}`"), "Mistral"));
         }
         edits.push((name, Edit::Remove));
     }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::dialect::{self, Dialect, Lack, MaxTokens};
 use crate::protocol::{Mode, Target};
-use crate::unsupported::{is_neutral, unsupported_field};
+use crate::unsupported::{is_neutral, unsupported};
 
 const USAGE_ONLY: &str = r#"{"include_usage":true}"#;
 
@@ -57,14 +57,14 @@ fn refuse_what_it_lacks(
                 let value = request.field(name).and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
                 if value.is_some_and(|value| !is_neutral(name, value)) {
                     let what = if model_lacks.is_empty() { "" } else { " with this model" };
-                    return Err(unsupported_field(name, &format!("`{name}`{what}"), dialect.service));
+                    return Err(unsupported(&format!("`{name}`{what}"), dialect.service));
                 }
             }
             Lack::JsonSchema => {
                 let format = request.field("response_format");
                 if format.is_some_and(|format| format.contains("\"json_schema\"")) {
                     let what = "`response_format` of type \"json_schema\"";
-                    return Err(unsupported_field("response_format", what, dialect.service));
+                    return Err(unsupported(what, dialect.service));
                 }
             }
         }
