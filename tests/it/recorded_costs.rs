@@ -48,7 +48,12 @@ fn documents(response: &Value) -> Vec<Value> {
 
 /// A price of the table in whole pico-dollars.
 fn pico(entry: &Value, name: &str) -> Option<u128> {
-    Some((entry[name].as_f64()? * 1e12).round() as u128)
+    entry[name].as_f64().map(whole)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are positive and small")]
+fn whole(dollars: f64) -> u128 {
+    (dollars * 1e12).round() as u128
 }
 
 /// What the recorded usage costs by OpenAI's documentation: the prompt less what was cached, what was cached, the answer.
@@ -101,7 +106,7 @@ fn reported(usage: &Value) -> Option<u128> {
         0.0
     };
     let dollars = usage["cost"].as_f64().or(usage["cost"]["total_cost"].as_f64());
-    dollars.map(|dollars| ((dollars + own_key) * 1e12).round() as u128).or(ticks)
+    dollars.map(|dollars| whole(dollars + own_key)).or(ticks)
 }
 
 fn expected(table: &Value, provider: &str, family: &str, model: &str, documents: &[Value]) -> Option<u128> {

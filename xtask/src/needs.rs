@@ -11,7 +11,10 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 1] = [Need { program: "cc", package: "gcc", why: "to build the TLS library" }];
+const NEEDS: [Need; 2] = [
+    Need { program: "cc", package: "gcc", why: "to build the TLS library" },
+    Need { program: "redis-server", package: "redis-server", why: "to test shared state on the real thing" },
+];
 
 /// Makes sure that everything is there.
 pub(crate) fn find_or_install() -> Result<()> {

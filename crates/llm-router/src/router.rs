@@ -4,11 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use router_core::{
-    Alias, Bill, ChatRequest, Classification, Classifier, Clock, Cost, EmbeddingReply, EmbeddingRequest,
-    Fleet, HealthChange, HealthListener, Metered, Observer, PoolIndex, Provider, Reply, RequestContext,
-    StateStore, TokenCounter, Usage, Usd,
+    Alias, Bill, ChatRequest, Classification, Classifier, Clock, Consumed, Cost, DeploymentId,
+    EmbeddingReply, EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider,
+    Reply, RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
 
 use crate::builder::{BuildError, RouterBuilder};
@@ -114,8 +115,8 @@ impl Router {
     pub(crate) fn assemble(parts: Parts) -> Self {
         let router = Self { parts: Arc::new(parts), context: Arc::default() };
         if let Some(store) = &router.parts.state_store {
-            let listener: Arc<dyn HealthListener> = Arc::clone(&router.parts) as _;
-            store.subscribe(Arc::downgrade(&listener));
+            let peer: Arc<dyn Peer> = Arc::clone(&router.parts) as _;
+            store.join(Arc::downgrade(&peer));
         }
         router
     }
@@ -246,7 +247,7 @@ impl Parts {
     pub(crate) fn announce(&self, changes: Vec<HealthChange>) {
         for change in changes {
             if let Some(store) = &self.state_store {
-                store.publish(&change);
+                store.publish(&change, self.clock.now());
             }
             self.observe(|| router_core::Event::Health(&change));
         }
@@ -263,9 +264,25 @@ impl Parts {
     }
 }
 
-impl HealthListener for Parts {
+impl Peer for Parts {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     fn hear(&self, change: &HealthChange) {
         self.fleet.apply(change);
+    }
+
+    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration) {
+        self.fleet.apply_consumed(deployment, consumed, self.clock.now() - ago);
+    }
+
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+        self.fleet.tell_consumed(tell);
+    }
+
+    fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange)) {
+        self.fleet.tell_cooling(self.clock.now(), tell);
     }
 }
 

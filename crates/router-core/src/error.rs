@@ -160,6 +160,30 @@ impl ProviderErrorKind {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// Returns the kind that [`as_str`](Self::as_str) calls by these words, as a peer wrote them.
+    pub fn called(words: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == words)
+    }
+
+    const ALL: [Self; 16] = [
+        Self::Authentication,
+        Self::Permission,
+        Self::QuotaExhausted,
+        Self::NotFound,
+        Self::Unsupported,
+        Self::InvalidRequest,
+        Self::ContextWindow,
+        Self::ContentPolicy,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Connection,
+        Self::Server,
+        Self::MalformedReply,
+        Self::StreamInterrupted,
+        Self::Cancelled,
+    ];
 }
 
 impl fmt::Display for ProviderErrorKind {

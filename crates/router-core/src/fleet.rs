@@ -2,6 +2,7 @@
 
 mod admission;
 mod reservation;
+mod sharing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use self::admission::{Admission, Obstacle};
 use self::admission::{PARALLEL_RECHECK, PROBE_RECHECK};
 pub use self::reservation::{Lesson, Reservation};
+use self::sharing::Untold;
 use crate::breaker::{Breaker, BreakerState};
 use crate::catalog::{Catalog, Deployment, DeploymentIndex, Limits, PoolIndex};
 use crate::demand::{Demand, RequestKind};
@@ -40,6 +42,8 @@ pub(crate) struct Live {
     is_standby: bool,
     /// Whether it has an rpm, tpm or max_parallel_requests of its own.
     pub(crate) is_limited: bool,
+    /// For deployments with an rpm or tpm.
+    untold: Option<Box<Untold>>,
     pub(crate) price: Option<Price>,
     pub(crate) breaker: Breaker,
     pub(crate) latency: Latency,
@@ -100,6 +104,7 @@ impl Live {
             token_turn: AtomicU64::new(0),
             is_standby: deployment.stride.is_none(),
             is_limited: deployment.limits != Limits::default(),
+            untold: (deployment.limits.rpm.is_some() || deployment.limits.tpm.is_some()).then(Box::default),
             price: deployment.price,
             breaker: Breaker::new(),
             latency: Latency::new(),
@@ -190,20 +195,6 @@ impl Fleet {
     pub fn used(&self, deployment: DeploymentIndex, now: Timestamp) -> (u64, u64) {
         let live = self.live(deployment);
         (live.requests.sum(now), live.tokens.sum(now))
-    }
-
-    /// Takes over what a peer found out. What it tells of deployments that are not here is none of our business.
-    ///
-    /// A peer's recovery closes nothing here: our own probe decides that, since our way there may be another.
-    pub fn apply(&self, change: &HealthChange) {
-        match change {
-            HealthChange::Cooled { deployment, until, cause } => {
-                if let Some(index) = self.catalog.deployment(deployment.as_str()) {
-                    self.live(index).breaker.cool(*until, *cause);
-                }
-            }
-            HealthChange::Recovered { .. } => {}
-        }
     }
 
     /// Returns whether a deployment may be called for this demand now. This is the one place that knows its limits.
@@ -300,6 +291,7 @@ impl Fleet {
         };
         live.tokens.add(demand.prompt_tokens, now);
         live.gauge.take(demand.prompt_tokens);
+        self.consume(deployment, 1, signed(demand.prompt_tokens));
         live.latency.of(demand.kind).ask(now);
         self.advance(pool, deployment, settings, demand.prompt_tokens);
         Some(Reservation {
@@ -373,4 +365,8 @@ fn advance(turn: &AtomicU64, round: &AtomicU64, stride: u64) {
 /// out.
 const fn token_stride(stride: u64, tokens: u64) -> u64 {
     (stride >> 8).saturating_mul(tokens)
+}
+
+fn signed(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
 }

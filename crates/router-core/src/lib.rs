@@ -72,7 +72,7 @@ pub use self::provider::Provider;
 pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply, StreamedReply};
 pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
 pub use self::route::{Attempt, AttemptCause, AttemptRecord, Route, RouteFailure, Step, Unfit};
-pub use self::state_store::{HealthListener, StateStore};
+pub use self::state_store::{Consumed, Peer, StateStore};
 pub use self::strategy::{
     Candidate, Candidates, CostBased, LatencyBased, LeastBusy, PeakEwma, SimpleShuffle, Strategy, UsageBased,
     strategies,

@@ -2,24 +2,72 @@
 
 use std::fmt;
 use std::sync::Weak;
+use std::time::Duration;
 
-use crate::HealthChange;
+use crate::{DeploymentId, HealthChange, Timestamp};
 
 /// Carries what one router finds out to its peers: in this process, or through a server.
 ///
 /// A router reads only its own [`Fleet`](crate::Fleet), which is local memory; what peers found out is written into it as it
 /// arrives. So no request ever waits for a store.
 pub trait StateStore: fmt::Debug + Send + Sync {
-    /// Takes note of a change and returns at once; a store with I/O carries it to the peers in the background.
-    fn publish(&self, change: &HealthChange);
+    /// Takes note of a change, which happened `now` by the clock of the router that tells, and returns at once; a store with I/O
+    /// carries it to the peers in the background.
+    fn publish(&self, change: &HealthChange, now: Timestamp);
 
-    /// Tells this listener of every change a peer publishes from now on, until it is dropped. A listener that hears its own
-    /// changes back takes no harm: they change nothing twice.
-    fn subscribe(&self, listener: Weak<dyn HealthListener>);
+    /// Lets a router hear what its peers find out and asks it, now and then, what it used of shared limits, until it is dropped. A
+    /// router that hears its own changes back takes no harm: they change nothing twice.
+    fn join(&self, peer: Weak<dyn Peer>);
 }
 
-/// Hears of changes that peers found out.
-pub trait HealthListener: Send + Sync {
-    /// Takes note of a change. Must not block.
+/// A router among others that share a store.
+pub trait Peer: Send + Sync {
+    /// Returns the present moment by its clock: clocks of peers differ, so stores carry spans and not moments.
+    fn now(&self) -> Timestamp;
+
+    /// Takes note of a change that a peer found out. Must not block.
     fn hear(&self, change: &HealthChange);
+
+    /// Takes note of what peers consumed of a deployment's limits, so long ago. Must not block.
+    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration);
+
+    /// Tells what was consumed here of deployments with limits since this was last asked.
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed));
+
+    /// Tells which deployments cool here, for a store that lost its memory.
+    fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange));
+}
+
+/// Requests and tokens of a deployment's limits. Less than nothing where an estimate was too high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Consumed {
+    /// Requests.
+    pub requests: i64,
+    /// Tokens.
+    pub tokens: i64,
+}
+
+impl Consumed {
+    /// Returns whether it is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.requests == 0 && self.tokens == 0
+    }
+
+    /// Returns this and that together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+        }
+    }
+
+    /// Returns this without that.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(other.requests),
+            tokens: self.tokens.saturating_sub(other.tokens),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Time as the core sees it: a number somebody else read off a clock.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A moment, in whole milliseconds since the Unix epoch.
@@ -44,6 +44,15 @@ impl Add<Duration> for Timestamp {
     fn add(self, span: Duration) -> Self {
         let millis = span.as_nanos().div_ceil(1_000_000);
         Self(self.0.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    /// Moves back, leaving out a part of a millisecond; never before the epoch.
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -8,36 +8,56 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use router_core::{
-    Alias, Catalog, Config, DeploymentConfig, Fleet, HealthChange, HealthListener, ProviderErrorKind,
-    StateStore, Timestamp,
+    Alias, Catalog, Config, Consumed, DeploymentConfig, DeploymentId, Fleet, HealthChange, Peer,
+    ProviderErrorKind, StateStore, Timestamp,
 };
 use router_state::MemoryStore;
 
-/// What a router does with what it hears.
-struct Peer(Fleet);
+/// A router, as far as its peers are concerned: it passes on what it hears to its fleet, and tells what its fleet has to tell.
+struct Router {
+    fleet: Fleet,
+    now: Timestamp,
+}
 
-impl HealthListener for Peer {
+impl Peer for Router {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
     fn hear(&self, change: &HealthChange) {
-        self.0.apply(change);
+        self.fleet.apply(change);
+    }
+
+    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration) {
+        self.fleet.apply_consumed(deployment, consumed, self.now - ago);
+    }
+
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+        self.fleet.tell_consumed(tell);
+    }
+
+    fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange)) {
+        self.fleet.tell_cooling(self.now, tell);
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let deployments = vec![DeploymentConfig::new(Alias::try_from("fast")?, "openai", "gpt-4o-mini")];
     let catalog = Arc::new(Catalog::new(Config { deployments, ..Config::default() })?);
-    let peer = Arc::new(Peer(Fleet::new(Arc::clone(&catalog))));
-    let listener: Arc<dyn HealthListener> = Arc::clone(&peer) as _;
+    let now = Timestamp::from_millis(1_000_000);
+    let router = Arc::new(Router { fleet: Fleet::new(Arc::clone(&catalog)), now });
+    let peer: Arc<dyn Peer> = Arc::clone(&router) as _;
 
     let store = MemoryStore::default();
-    store.subscribe(Arc::downgrade(&listener));
-    let now = Timestamp::from_millis(1_000_000);
+    store.join(Arc::downgrade(&peer));
     let index = catalog.deployment("fast:gpt-4o-mini").ok_or("no such deployment")?;
-    println!("before: {:?}", peer.0.breaker(index, now));
-    store.publish(&HealthChange::Cooled {
+    println!("before: {:?}", router.fleet.breaker(index, now));
+    let cooled = HealthChange::Cooled {
         deployment: catalog[index].id().clone(),
         until: now + Duration::from_secs(60),
         cause: ProviderErrorKind::RateLimited,
-    });
-    println!("after:  {:?}", peer.0.breaker(index, now));
+    };
+    store.publish(&cooled, now);
+    println!("after:  {:?}", router.fleet.breaker(index, now));
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! Lets routers share what they learn about deployments.
 //!
 //! [`MemoryStore`] connects the routers of one process, for example one per tenant over the same provider accounts: what cools
-//! in one gets no traffic from the others. A store that reaches other processes implements the same port,
-//! [`router_core::StateStore`].
+//! in one gets no traffic from the others. [`RedisStore`] (feature `redis`) connects processes. Both implement
+//! [`router_core::StateStore`]; one suite, `tests/conformance.rs`, holds for both.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisAddress, RedisError, RedisStatus, RedisStore};

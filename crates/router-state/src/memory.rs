@@ -1,110 +1,105 @@
 //! The store that reaches the routers of one process.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use router_core::{HealthChange, HealthListener, StateStore};
+use router_core::{HealthChange, Peer, StateStore, Timestamp};
 
 /// Tells every router that shares it what one of them finds out. Give the same store to each.
 ///
-/// Routers know each other's deployments by id; ids that a router does not have do not concern it.
+/// Routers know each other's deployments by id; ids that a router does not have do not concern it. Cooldowns are told at once.
+/// What was consumed of limits is told when somebody calls [`exchange`](Self::exchange): a process rarely has more than one router.
 ///
-/// ```
-/// use router_core::{DeploymentId, HealthChange, HealthListener, ProviderErrorKind, StateStore, Timestamp};
-/// use router_state::MemoryStore;
-/// use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
-///
-/// struct Router(AtomicUsize);
-///
-/// impl HealthListener for Router {
-///     fn hear(&self, _change: &HealthChange) {
-///         self.0.fetch_add(1, Ordering::Relaxed);
-///     }
-/// }
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = MemoryStore::default();
-/// let peer: Arc<dyn HealthListener> = Arc::new(Router(AtomicUsize::new(0)));
-/// store.subscribe(Arc::downgrade(&peer));
-/// store.publish(&HealthChange::Recovered { deployment: DeploymentId::try_from("fast:gpt-4o-mini")? });
-/// # Ok(())
-/// # }
-/// ```
+/// `examples/share.rs` shows two routers that share one.
 #[derive(Default)]
 pub struct MemoryStore {
-    listeners: Mutex<Vec<Weak<dyn HealthListener>>>,
+    peers: Mutex<Vec<Weak<dyn Peer>>>,
 }
 
 impl MemoryStore {
-    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<dyn HealthListener>>> {
-        // A panic elsewhere cannot leave a list of listeners half-changed.
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells every router what the others consumed of their limits since the last time. What was admitted in between may be over a
+    /// shared limit, so call it a few times a second.
+    pub fn exchange(&self) {
+        let peers = self.present();
+        for (n, from) in peers.iter().enumerate() {
+            from.tell_consumed(&mut |deployment, consumed| {
+                for (_, to) in peers.iter().enumerate().filter(|(other, _)| *other != n) {
+                    to.hear_consumed(deployment, consumed, Duration::ZERO);
+                }
+            });
+        }
+    }
+
+    fn present(&self) -> Vec<Arc<dyn Peer>> {
+        self.peers().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn peers(&self) -> MutexGuard<'_, Vec<Weak<dyn Peer>>> {
+        // A panic elsewhere cannot leave a list half-changed.
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StateStore for MemoryStore {
-    /// Told in the calling thread: changes of health are rare and hearing of one is a few atomic stores.
-    fn publish(&self, change: &HealthChange) {
-        let listeners: Vec<_> = self.listeners().iter().filter_map(Weak::upgrade).collect();
-        for listener in listeners {
-            listener.hear(change);
+    /// Told in the calling thread: changes of health are rare and hearing of one is a few atomic stores. The routers of a process
+    /// have one clock.
+    fn publish(&self, change: &HealthChange, _now: Timestamp) {
+        for peer in self.present() {
+            peer.hear(change);
         }
     }
 
-    fn subscribe(&self, listener: Weak<dyn HealthListener>) {
-        let mut listeners = self.listeners();
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(listener);
+    fn join(&self, peer: Weak<dyn Peer>) {
+        let mut peers = self.peers();
+        peers.retain(|peer| peer.strong_count() > 0);
+        peers.push(peer);
     }
 }
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("listeners", &self.listeners().len()).finish()
+        f.debug_struct("MemoryStore").field("peers", &self.peers().len()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use router_core::DeploymentId;
-    use std::sync::Arc;
+    use router_core::{Alias, Catalog, Config, Consumed, DeploymentConfig, DeploymentId, Fleet};
 
-    #[derive(Default)]
-    struct Heard(Mutex<Vec<HealthChange>>);
+    struct Router(Fleet);
 
-    impl HealthListener for Heard {
+    impl Peer for Router {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+
         fn hear(&self, change: &HealthChange) {
-            self.0.lock().unwrap().push(change.clone());
+            self.0.apply(change);
         }
-    }
 
-    fn recovered() -> HealthChange {
-        HealthChange::Recovered { deployment: DeploymentId::try_from("a").unwrap() }
-    }
+        fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, _ago: Duration) {
+            self.0.apply_consumed(deployment, consumed, Timestamp::default());
+        }
 
-    #[test]
-    fn everybody_who_listens_hears_a_change_once() {
-        let store = MemoryStore::default();
-        let peers: Vec<Arc<Heard>> = (0..3).map(|_| Arc::default()).collect();
-        for peer in &peers {
-            let listener: Arc<dyn HealthListener> = Arc::clone(peer) as _;
-            store.subscribe(Arc::downgrade(&listener));
+        fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+            self.0.tell_consumed(tell);
         }
-        store.publish(&recovered());
-        for peer in &peers {
-            assert_eq!(*peer.0.lock().unwrap(), [recovered()]);
-        }
+
+        fn tell_cooling(&self, _tell: &mut dyn FnMut(HealthChange)) {}
     }
 
     #[test]
     fn a_router_that_is_gone_is_forgotten() {
         let store = MemoryStore::default();
         for _ in 0..100 {
-            let listener: Arc<dyn HealthListener> = Arc::new(Heard::default());
-            store.subscribe(Arc::downgrade(&listener));
+            let pool = Alias::try_from("a").unwrap();
+            let config =
+                Config { deployments: vec![DeploymentConfig::new(pool, "p", "m")], ..Config::default() };
+            let peer: Arc<dyn Peer> = Arc::new(Router(Fleet::new(Arc::new(Catalog::new(config).unwrap()))));
+            store.join(Arc::downgrade(&peer));
         }
-        store.publish(&recovered());
-        assert!(store.listeners().len() <= 1, "dropped routers are not kept");
+        assert!(store.peers().len() <= 1, "dropped routers are not kept");
     }
 }

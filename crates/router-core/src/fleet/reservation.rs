@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Fleet, HealthChange};
+use super::{Fleet, HealthChange, signed};
 use crate::catalog::{DeploymentIndex, PoolIndex};
 use crate::demand::RequestKind;
 use crate::headroom::Headroom;
@@ -89,6 +89,8 @@ impl Reservation {
             live.tokens.remove(self.reserved_tokens, self.reserved_at);
             live.tokens.add(usage.total(), now);
             self.fleet.correct(self.deployment, self.reserved_tokens, usage.total());
+            let difference = signed(usage.total()).saturating_sub(signed(self.reserved_tokens));
+            self.fleet.consume(self.deployment, 0, difference);
             self.fleet.live_pool(self.pool).learn_completion(usage.completion);
         }
         let mut changes = Vec::new();

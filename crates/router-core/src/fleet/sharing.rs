@@ -1,0 +1,83 @@
+//! What a fleet shares with the fleets of its peers.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use super::{Fleet, HealthChange};
+use crate::breaker::BreakerState;
+use crate::catalog::DeploymentIndex;
+use crate::state_store::Consumed;
+use crate::{DeploymentId, Timestamp};
+
+/// What was consumed here of a deployment's limits and not told to the peers yet.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    requests: AtomicI64,
+    tokens: AtomicI64,
+}
+
+impl Untold {
+    pub(super) fn add(&self, requests: i64, tokens: i64) {
+        self.requests.fetch_add(requests, Relaxed);
+        self.tokens.fetch_add(tokens, Relaxed);
+    }
+
+    fn take(&self) -> Consumed {
+        Consumed { requests: self.requests.swap(0, Relaxed), tokens: self.tokens.swap(0, Relaxed) }
+    }
+}
+
+impl Fleet {
+    /// Takes over what a peer found out. What it tells of deployments that are not here is none of our business.
+    ///
+    /// A peer's recovery closes nothing here: our own probe decides that, since our way there may be another.
+    pub fn apply(&self, change: &HealthChange) {
+        match change {
+            HealthChange::Cooled { deployment, until, cause } => {
+                if let Some(index) = self.catalog.deployment(deployment.as_str()) {
+                    self.live(index).breaker.cool(*until, *cause);
+                }
+            }
+            HealthChange::Recovered { .. } => {}
+        }
+    }
+
+    /// Takes over what peers consumed of a deployment's limits at that moment.
+    pub fn apply_consumed(&self, deployment: &DeploymentId, consumed: Consumed, at: Timestamp) {
+        let Some(index) = self.catalog.deployment(deployment.as_str()) else { return };
+        let live = self.live(index);
+        for (window, amount) in [(&live.requests, consumed.requests), (&live.tokens, consumed.tokens)] {
+            if amount >= 0 {
+                window.add(amount.unsigned_abs(), at);
+            } else {
+                window.remove(amount.unsigned_abs(), at);
+            }
+        }
+    }
+
+    /// Tells what was consumed here of deployments with limits since this was last asked. Each amount is told once, so one store
+    /// asks.
+    pub fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+        for (deployment, live) in self.catalog.deployments().iter().zip(&self.live) {
+            let consumed = live.untold.as_ref().map_or_else(Consumed::default, |untold| untold.take());
+            if !consumed.is_zero() {
+                tell(deployment.id(), consumed);
+            }
+        }
+    }
+
+    /// Tells which deployments cool, why and until when.
+    pub fn tell_cooling(&self, now: Timestamp, tell: &mut dyn FnMut(HealthChange)) {
+        for (deployment, live) in self.catalog.deployments().iter().zip(&self.live) {
+            if let BreakerState::Open { until, cause } = live.breaker.state(now) {
+                tell(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
+            }
+        }
+    }
+
+    /// Takes note of what is to be told.
+    pub(super) fn consume(&self, deployment: DeploymentIndex, requests: i64, tokens: i64) {
+        if let Some(untold) = &self.live(deployment).untold {
+            untold.add(requests, tokens);
+        }
+    }
+}
