@@ -293,4 +293,4 @@ impl<S: Sink> Worker<S> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
