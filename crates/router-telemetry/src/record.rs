@@ -271,9 +271,9 @@ impl CallRecord {
             error: error.map(|error| Cow::Borrowed(error.kind().as_str())),
             error_message: error.map(|error| error.message().into()),
             classification: route.classification.map(|said| Classified {
-                label: said.alias.as_str().into(),
+                label: (&*said.label).into(),
                 confidence: said.confidence,
-                layer: Cow::Borrowed("classifier"),
+                layer: Cow::Borrowed(said.layer.name()),
             }),
             key_alias: route.context.key_alias.clone(),
             user: route.context.user.clone(),

@@ -47,10 +47,13 @@ fn what_happened_is_counted_by_pool_and_by_deployment() {
 #[test]
 fn promtool_has_no_complaint() {
     // `cargo xtask test` sees to it that promtool is there; elsewhere the test above has to do.
-    let tool =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut tool = tool;
-    let Ok(mut tool) = tool.stdout(Stdio::piped()).spawn() else {
+    let spawned = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tool) = spawned else {
         assert!(std::env::var_os("LLM_ROUTER_NEEDS").is_none(), "promtool is missing");
         return;
     };
