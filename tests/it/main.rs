@@ -7,6 +7,7 @@ mod bad_input;
 mod embeddings;
 mod engine;
 mod gateway;
+mod live;
 mod recorded_costs;
 mod router_settings;
 mod scenarios;

@@ -12,7 +12,9 @@ mod gateway;
 mod recorder;
 mod scripted;
 pub mod simulator;
+mod smoke;
 
 pub use self::gateway::Gateway;
 pub use self::recorder::Recorder;
 pub use self::scripted::{Act, ScriptedProvider};
+pub use self::smoke::{Outcome, smoke};

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod classifier;
+mod fuzz;
 mod needs;
 
 use anyhow::Result;
@@ -27,6 +28,21 @@ enum Xtask {
     TrainClassifier,
     /// Print every number that docs/classifier.md states.
     EvaluateClassifier,
+    /// Call a real service a few times, when its key is in the environment.
+    Live {
+        /// `--provider NAME`, and perhaps `--model`, `--embedding-model`, `--api-base`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
+    /// Fuzz the decoders and error mappers of the wire formats.
+    Fuzz {
+        /// One of the folders in `crates/router-providers/fuzz/corpus`; all of them in turn when left out.
+        #[arg(long)]
+        target: Option<String>,
+        /// How long, for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Run the benchmarks.
     Bench {
         #[command(subcommand)]
@@ -40,6 +56,8 @@ enum Bench {
     Decision,
     /// `router.completion` against the same call by bare reqwest.
     Overhead,
+    /// Requests and replies translated between the canonical shape and each provider's.
+    Translate,
 }
 
 fn main() -> Result<()> {
@@ -49,12 +67,16 @@ fn main() -> Result<()> {
         Xtask::Simulate => cargo("run --release -p system-tests --example ten_million").run(),
         Xtask::TrainClassifier => classifier::train(),
         Xtask::EvaluateClassifier => classifier::evaluate(),
+        Xtask::Live { arguments } => cargo("run -q -p system-tests --example live --").args(&arguments).run(),
+        Xtask::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
         Xtask::Bench { bench } => match bench {
             Some(Bench::Decision) => decision(),
             Some(Bench::Overhead) => overhead(),
+            Some(Bench::Translate) => translate(),
             None => {
                 decision()?;
-                overhead()
+                overhead()?;
+                translate()
             }
         },
     }
@@ -79,4 +101,8 @@ fn decision() -> Result<()> {
 
 fn overhead() -> Result<()> {
     cargo("bench -p llm-router --bench overhead").run()
+}
+
+fn translate() -> Result<()> {
+    cargo("bench -p router-providers --features wire-format --bench translate").run()
 }

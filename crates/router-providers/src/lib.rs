@@ -62,9 +62,14 @@ mod sse;
 mod unsupported;
 mod url_path;
 
+#[cfg(feature = "wire-format")]
+mod wire_format;
+
 #[cfg(test)]
 mod conformance;
 
 pub use self::endpoint::{AwsSettings, Endpoint, EndpointError, GoogleSettings};
 pub use self::http::{ClientError, Providers};
 pub use self::registry::ModelRef;
+#[cfg(feature = "wire-format")]
+pub use self::wire_format::WireFormat;
