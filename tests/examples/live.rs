@@ -93,8 +93,8 @@ async fn run() -> Result<bool, String> {
         providers.connect(&endpoint).map(Some).map_err(|error| error.to_string())
     };
     let Some(chat) = connect(&model)? else {
-        let found =
-            Providers::identify(&format!("{provider}/{model}"), None).map_err(|error| error.to_string())?;
+        let name = format!("{provider}/{model}");
+        let found = Providers::identify(&name, None).map_err(|error| error.to_string())?;
         println!("skipped: no key for `{provider}`; export {}", found.key_env.unwrap_or("its key"));
         return Ok(true);
     };
