@@ -58,6 +58,8 @@ pub struct RouterBuilder {
     classifier: Option<(String, Arc<dyn Classifier>)>,
     token_counter: Option<Arc<dyn TokenCounter>>,
     clock: Option<Arc<dyn Clock>>,
+    /// What a file adds to the environment.
+    variables: Vec<(String, SecretString)>,
     /// Where settings stand in the file they came from.
     places: HashMap<Place, (String, Location)>,
 }
@@ -315,6 +317,12 @@ impl RouterBuilder {
         self
     }
 
+    /// Adds to the environment in which credentials are looked for.
+    pub(crate) fn variables(mut self, variables: Vec<(String, SecretString)>) -> Self {
+        self.variables = variables;
+        self
+    }
+
     /// Remembers where a setting stands in a file.
     pub(crate) fn at(&mut self, place: Place, path: &str, location: Location) {
         self.places.insert(place, (path.to_owned(), location));
@@ -390,7 +398,7 @@ impl RouterBuilder {
             }
         };
         let providers = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
-            problems.or(Place::Deployment(n, "model"), connect(&http, deployment, self.drop_params))
+            problems.or(Place::Deployment(n, "model"), connect(&http, deployment, self.drop_params, &self.variables))
         });
         let providers: Box<[Arc<dyn Provider>]> = providers.collect();
         if !problems.found.is_empty() {

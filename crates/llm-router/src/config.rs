@@ -1,37 +1,53 @@
 //! Reads a LiteLLM-style `config.yaml` into a [`RouterBuilder`].
 
+mod keys;
 mod read;
+mod schema;
+mod settings;
 mod yaml;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use self::read::Source;
+pub use self::schema::config_schema;
+pub use self::settings::{CacheSettings, GeneralSettings, KeySetting, VirtualKeySettings};
 use crate::builder::RouterBuilder;
 
-/// A configuration file that has been read.
+/// A configuration file that has been read, with what it includes.
 #[derive(Debug)]
 pub struct ConfigFile {
     builder: RouterBuilder,
+    general: GeneralSettings,
+    cache: Option<CacheSettings>,
     ignored: Vec<Problem>,
+    files: Vec<String>,
 }
 
 impl ConfigFile {
-    /// Reads a file. `os.environ/NAME` in it stands for an environment variable of this process.
+    /// Reads a file, and those it includes, whose names are relative to it. `os.environ/NAME` in it stands for an environment variable
+    /// of this process.
     ///
     /// # Errors
     /// Every problem there is, each with file, line, column, key and what was expected.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ConfigFileError> {
         let path = path.as_ref();
-        let name = path.display().to_string();
+        let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let location = Some(Location { file: name.clone(), line: 0, column: 0 });
+            let location = Some(Location { file: file.clone(), line: 0, column: 0 });
             let message = format!("cannot be read: {error}");
             ConfigFileError::Unreadable(Problem { location, path: String::new(), message })
         })?;
-        Self::parse(&text, &name, &|name| std::env::var(name).ok())
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let load = |name: &str| {
+            let path = folder.join(name);
+            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            Ok(Source { file: path.display().to_string(), text })
+        };
+        read::read(Source { file, text }, &load, &|name| std::env::var(name).ok())
     }
 
-    /// Reads a text as if it stood in a file of this name; `environment` looks up variables.
+    /// Reads a text as if it stood in a file of this name; `environment` looks up variables. It cannot include others.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -40,12 +56,33 @@ impl ConfigFile {
         file: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigFileError> {
-        read::read(text, file, environment)
+        let main = Source { file: file.to_owned(), text: text.to_owned() };
+        read::read(main, &|_| Err("only a file can include others".to_owned()), environment)
     }
 
     /// Returns the keys that stand in the file and do nothing, each with its place.
     pub fn ignored(&self) -> &[Problem] {
         &self.ignored
+    }
+
+    /// Returns what it says for the gateway.
+    pub const fn general(&self) -> &GeneralSettings {
+        &self.general
+    }
+
+    /// Returns the cache it asks for; `None` when it asks for none.
+    pub const fn cache(&self) -> Option<&CacheSettings> {
+        self.cache.as_ref()
+    }
+
+    /// Returns the files that were read, the main one first.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.files.iter().map(PathBuf::from)
+    }
+
+    /// Returns the builder, and what is for the gateway.
+    pub fn into_parts(self) -> (RouterBuilder, GeneralSettings) {
+        (self.builder, self.general)
     }
 
     /// Returns the builder, to add what a file cannot say, such as observers.

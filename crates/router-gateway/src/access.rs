@@ -1,5 +1,6 @@
 //! Who may call, what they may call, and how much of it.
 
+mod from_settings;
 mod guard;
 mod key;
 mod ledger;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
+pub(crate) use self::from_settings::unknown_aliases;
 pub(crate) use self::guard::{require_caller, require_master};
 pub use self::key::{KeyHash, KeyLimits, VirtualKey, WrongKeyHash};
 pub use self::ledger::{Claim, Ledger, LocalLedger, Refusal, Used};

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use llm_router::{Clock, SystemClock};
+use llm_router::{Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock};
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Ledger, LocalLedger};
+use crate::access::{Access, Ledger, LocalLedger, unknown_aliases};
 use crate::serving::Limits;
 
 /// What serves a request: one configuration. A reload makes another; a request keeps the one it began with.
@@ -22,6 +22,34 @@ impl Serving {
     /// Serves this router to everybody.
     pub const fn new(router: llm_router::Router) -> Self {
         Self { router, access: Access::open(), cors_origins: Vec::new() }
+    }
+
+    /// Serves what a file says, with these observers told of every event.
+    ///
+    /// # Errors
+    /// Every problem there is, each with its place.
+    pub fn from_file(
+        file: ConfigFile,
+        observers: impl IntoIterator<Item = Arc<dyn Observer>>,
+    ) -> Result<Self, FromFileError> {
+        let (builder, general) = file.into_parts();
+        let access = Access::from_settings(&general)?;
+        let router = observers.into_iter().fold(builder, RouterBuilder::observer).build()?;
+        let problems = unknown_aliases(&general, &router);
+        if !problems.is_empty() {
+            return Err(ConfigFileError::Wrong(problems).into());
+        }
+        Ok(Self::new(router).with_access(access).with_cors_origins(general.cors_origins))
+    }
+
+    /// Returns the router.
+    pub const fn router(&self) -> &llm_router::Router {
+        &self.router
+    }
+
+    /// Returns whether everybody may call.
+    pub const fn is_open(&self) -> bool {
+        self.access.is_open()
     }
 
     /// Sets who may call.

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use llm_router::{Alias, ConfigFile, ConfigFileError, Finding, Problem, Severity};
+use llm_router::{Alias, ConfigFile, ConfigFileError, Finding, FromFileError, Problem, Severity};
+use router_gateway::Serving;
 use serde::Serialize;
 
 use crate::cli::{CheckArgs, Format};
@@ -42,11 +43,14 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             let ignored = file.ignored().iter();
             let ignored: Vec<Line> =
                 ignored.map(|problem| Line::of_problem(Severity::Warning, "ignored-key", problem)).collect();
-            let found = match file.into_builder().build() {
-                Ok(router) => {
-                    llm_router::check(router.fleet().catalog()).into_iter().map(Line::from).collect()
+            let found = match Serving::from_file(file, []) {
+                Ok(serving) => {
+                    let catalog = serving.router().fleet().catalog();
+                    llm_router::check(catalog).into_iter().map(Line::from).collect()
                 }
-                Err(error) => errors(&error.0),
+                Err(FromFileError::Build(error)) => errors(&error.0),
+                Err(FromFileError::File(ConfigFileError::Wrong(problems))) => errors(&problems),
+                Err(FromFileError::File(error)) => return Err(error.into()),
             };
             ignored.into_iter().chain(found).collect()
         }

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use llm_router::{BuildError, ConfigFileError};
+use llm_router::{BuildError, ConfigFileError, FromFileError};
 
 use crate::cli::{Cli, Command};
 
@@ -33,8 +33,9 @@ async fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let is_config =
-        error.downcast_ref::<ConfigFileError>().is_some() || error.downcast_ref::<BuildError>().is_some();
+    let is_config = error.downcast_ref::<ConfigFileError>().is_some()
+        || error.downcast_ref::<BuildError>().is_some()
+        || error.downcast_ref::<FromFileError>().is_some();
     // Nobody is left to tell if stderr is gone.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
     ExitCode::from(if is_config { EXIT_CONFIG } else { 1 })

@@ -1,5 +1,6 @@
 //! Serves on a socket until told to stop, then drains.
 
+mod from_settings;
 mod limits;
 mod patience;
 pub(crate) mod places;

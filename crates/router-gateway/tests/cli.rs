@@ -145,17 +145,41 @@ fn a_wrong_config_ends_with_code_2_and_names_the_place() {
 }
 
 #[test]
-fn a_config_that_relies_on_access_control_is_served_to_this_machine_only() {
-    let file = std::env::temp_dir().join(format!("llm-router-access-{}.yaml", std::process::id()));
-    let text = "model_list:\n  - model_name: a\n    litellm_params: { model: gpt-4o, api_key: k }\n\
-                general_settings: { master_key: sk-secret-2 }\n";
-    std::fs::write(&file, text).unwrap();
+fn without_a_key_it_serves_this_machine_only_and_says_why() {
+    let file = std::env::temp_dir().join(format!("llm-router-open-{}.yaml", std::process::id()));
+    std::fs::write(
+        &file,
+        "model_list:\n  - model_name: a\n    litellm_params: { model: gpt-4o, api_key: k }\n",
+    )
+    .unwrap();
     let (code, said) =
         run(&["serve", "--port", "0", "--host", "0.0.0.0", "--config", file.to_str().unwrap()]);
     std::fs::remove_file(&file).unwrap();
     assert_eq!(code, Some(1));
-    assert!(said.contains("general_settings: not supported, ignored: without its access control"), "{said}");
-    assert!(!said.contains("sk-secret-2"), "{said}");
+    assert!(said.contains("without a key everybody") && said.contains("master_key"), "{said}");
+}
+
+#[tokio::test]
+async fn with_a_master_key_it_asks_for_it_and_never_shows_it() {
+    let file = std::env::temp_dir().join(format!("llm-router-keys-{}.yaml", std::process::id()));
+    let text = "model_list:\n  - model_name: fast\n    litellm_params: { model: gpt-4o, api_key: k }\n\
+                general_settings: { master_key: os.environ/MASTER }\n";
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let (code, said) = run(&["serve", "--port", "0", "--config", &path]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("the environment variable MASTER is not set"), "{said}");
+
+    let mut command = llm_router(&["serve", "--port", "0", "--config", &path]);
+    command.env("MASTER", "sk-secret-2");
+    let gateway = Running::start(command, "-d '{");
+    std::fs::remove_file(&file).unwrap();
+    let said = gateway.said.concat();
+    assert!(said.contains("Bearer YOUR_KEY") && !said.contains("sk-secret-2"), "{said}");
+    let models = format!("{}/v1/models", gateway.base());
+    assert_eq!(reqwest::get(&models).await.unwrap().status(), 401);
+    let response = reqwest::Client::new().get(&models).bearer_auth("sk-secret-2").send().await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use router_core::{Abilities, Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Provider};
 use router_providers::{Endpoint, ModelRef, Providers};
 use router_telemetry::{Prices, RateCard};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::cloud;
 
@@ -366,20 +366,25 @@ fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {
 
 /// Binds a deployment to its upstream. What is not given comes from the provider's usual environment variables.
 ///
-/// That holds for a key only at the provider's own address: it is not for whoever else stands in `api_base`.
+/// That holds for a key only at the provider's own address: it is not for whoever else stands in `api_base`. What the file itself puts
+/// into the environment, `variables`, is found first.
 pub(super) fn connect(
     http: &Providers,
     deployment: &Deployment,
     drop_params: bool,
+    variables: &[(String, SecretString)],
 ) -> Result<Arc<dyn Provider>, String> {
     if let Some(provider) = &deployment.provider {
         return Ok(Arc::clone(provider));
     }
     let model = identify(&deployment.endpoint)?;
-    let environment = |name: &str| std::env::var(name).ok();
+    let environment = |name: &str| {
+        let own = variables.iter().find(|(known, _)| known == name);
+        own.map(|(_, value)| value.expose_secret().to_owned()).or_else(|| std::env::var(name).ok())
+    };
     let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment)
         .with_drop_params(deployment.drop_params.unwrap_or(drop_params));
-    let variable = |name: Option<&str>| std::env::var(name?).ok().filter(|value| !value.is_empty());
+    let variable = |name: Option<&str>| environment(name?).filter(|value| !value.is_empty());
     let is_own_address = match &endpoint.api_base {
         Some(base) => model.is_own_address(base),
         None => {

@@ -7,15 +7,45 @@ use std::time::Duration;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use secrecy::SecretString;
 
+use super::keys::Keys;
 use super::{Location, Problem};
 use crate::suggest::closest;
 
 /// Looks up an environment variable.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// A text of YAML, and the name of its file.
+pub(super) struct Document<'t> {
+    file: &'t str,
+    yaml: MarkedYaml<'t>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses a text, which is not to be empty.
+    pub(super) fn parse(text: &'t str, file: &'t str) -> Result<Self, Problem> {
+        let problem = |line, column, message: String| {
+            let location = Some(Location { file: file.to_owned(), line, column });
+            Problem { location, path: String::new(), message }
+        };
+        match MarkedYaml::load_from_str(text) {
+            Ok(documents) => match documents.into_iter().next() {
+                Some(yaml) => Ok(Self { file, yaml }),
+                None => Err(problem(1, 1, "the file is empty: expected at least `model_list`".to_owned())),
+            },
+            Err(error) => {
+                let (marker, message) = (error.marker(), format!("not valid YAML: {}", error.info()));
+                Err(problem(marker.line(), marker.col() + 1, message))
+            }
+        }
+    }
+
+    pub(super) fn root<'r>(&'r self, reader: &'r Reader<'r>) -> Node<'r> {
+        Node { reader, file: self.file, path: String::new(), yaml: &self.yaml, key: None }
+    }
+}
+
 /// Collects what is found wrong on the way.
 pub(super) struct Reader<'a> {
-    file: &'a str,
     environment: Environment<'a>,
     /// What the file itself puts into the environment.
     own_variables: RefCell<Vec<(String, String)>>,
@@ -24,9 +54,8 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(file: &'a str, environment: Environment<'a>) -> Self {
+    pub(super) const fn new(environment: Environment<'a>) -> Self {
         Self {
-            file,
             environment,
             own_variables: RefCell::new(Vec::new()),
             problems: RefCell::new(Vec::new()),
@@ -34,29 +63,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Parses the text, which is not to be empty.
-    pub(super) fn parse<'t>(&self, text: &'t str) -> Result<MarkedYaml<'t>, Problem> {
-        match MarkedYaml::load_from_str(text) {
-            Ok(documents) => {
-                let first = documents.into_iter().next();
-                first.ok_or_else(|| {
-                    self.problem(1, 1, "", "the file is empty: expected at least `model_list`")
-                })
-            }
-            Err(error) => {
-                let marker = error.marker();
-                let message = format!("not valid YAML: {}", error.info());
-                Err(self.problem(marker.line(), marker.col() + 1, "", message))
-            }
-        }
-    }
-
-    pub(super) fn root<'r>(&'r self, yaml: &'r MarkedYaml<'r>) -> Node<'r> {
-        Node { reader: self, path: String::new(), yaml, key: None }
-    }
-
     pub(super) fn add_variable(&self, name: String, value: String) {
         self.own_variables.borrow_mut().push((name, value));
+    }
+
+    /// Returns what the file itself puts into the environment.
+    pub(super) fn own_variables(&self) -> Vec<(String, String)> {
+        self.own_variables.borrow().clone()
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -65,26 +78,31 @@ impl<'a> Reader<'a> {
         found.or_else(|| (self.environment)(name)).filter(|value| !value.is_empty())
     }
 
-    fn problem(&self, line: usize, column: usize, path: &str, message: impl Into<String>) -> Problem {
-        let location = Location { file: self.file.to_owned(), line, column };
-        Problem { location: Some(location), path: path.to_owned(), message: message.into() }
-    }
-
-    fn complain(&self, line: usize, column: usize, path: &str, message: impl Into<String>) {
-        let problem = self.problem(line, column, path, message);
-        self.problems.borrow_mut().push(problem);
-    }
-
-    /// Returns the problems and the keys that are not supported.
+    /// Returns the problems and the keys that do nothing. What a list repeats is told once.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
-        (self.problems.into_inner(), self.ignored.into_inner())
+        let mut told: Vec<(String, Problem)> = Vec::new();
+        let mut ignored = self.ignored.into_inner();
+        ignored.sort_by_key(|problem| problem.location.as_ref().map(|place| (place.line, place.column)));
+        for problem in ignored {
+            let kind = without_positions(&problem.path);
+            if !told.iter().any(|(known, earlier)| *known == kind && earlier.message == problem.message) {
+                told.push((kind, problem));
+            }
+        }
+        (self.problems.into_inner(), told.into_iter().map(|(_, problem)| problem).collect())
     }
 }
 
-/// One value of the document, with its path.
+/// A path without the positions in lists: `model_list[].litellm_params.model`.
+fn without_positions(path: &str) -> String {
+    path.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+/// One value of a document, with its path.
 #[derive(Clone)]
 pub(super) struct Node<'r> {
     reader: &'r Reader<'r>,
+    file: &'r str,
     path: String,
     yaml: &'r MarkedYaml<'r>,
     /// Where its key stands, for values that are nowhere, such as an empty one.
@@ -98,7 +116,7 @@ impl<'r> Node<'r> {
 
     pub(super) fn location(&self) -> Location {
         let (line, column) = self.position();
-        Location { file: self.reader.file.to_owned(), line, column }
+        Location { file: self.file.to_owned(), line, column }
     }
 
     fn position(&self) -> (usize, usize) {
@@ -110,8 +128,18 @@ impl<'r> Node<'r> {
     }
 
     pub(super) fn complain(&self, message: impl Into<String>) {
-        let (line, column) = self.position();
-        self.reader.complain(line, column, &self.path, message);
+        let problem = self.problem(message);
+        self.reader.problems.borrow_mut().push(problem);
+    }
+
+    /// Tells that it does nothing.
+    pub(super) fn ignore(&self, message: impl Into<String>) {
+        let problem = self.problem(message);
+        self.reader.ignored.borrow_mut().push(problem);
+    }
+
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { location: Some(self.location()), path: self.path.clone(), message: message.into() }
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
@@ -119,16 +147,24 @@ impl<'r> Node<'r> {
         None
     }
 
+    pub(super) const fn is_mapping(&self) -> bool {
+        matches!(self.yaml.data, YamlData::Mapping(_))
+    }
+
     fn is_null(&self) -> bool {
         matches!(self.yaml.data, YamlData::Value(Scalar::Null))
     }
 
     /// Reads a mapping, whose keys are then asked for by name.
-    pub(super) fn section(&self) -> Option<Section<'r>> {
-        match &self.yaml.data {
-            YamlData::Mapping(_) => Some(Section { node: self.clone(), asked: RefCell::new(Vec::new()) }),
-            _ => self.expected("a mapping"),
-        }
+    pub(super) fn section(&self, keys: &'static Keys) -> Option<Section<'r>> {
+        Section::of(vec![self.clone()], keys)
+    }
+
+    /// The variable that it names and that is not set, if it is such a value.
+    fn unset_variable(&self) -> Option<&str> {
+        let YamlData::Value(Scalar::String(text)) = &self.yaml.data else { return None };
+        let name = text.strip_prefix("os.environ/")?;
+        self.reader.variable(name).is_none().then_some(name)
     }
 
     /// Reads a mapping whose keys are names that the user chose.
@@ -140,8 +176,10 @@ impl<'r> Node<'r> {
         let entry = |(key, value): (&'r MarkedYaml<'r>, &'r MarkedYaml<'r>)| match &key.data {
             YamlData::Value(Scalar::String(name)) => Some((name.to_string(), self.child(name, key, value))),
             _ => {
-                let message = format!("expected a name as key, found {}", Found(key));
-                self.reader.complain(key.span.start.line(), key.span.start.col() + 1, &self.path, message);
+                let start = key.span.start;
+                let position = Some((start.line(), start.col() + 1));
+                let key_node = Node { yaml: key, key: position, ..self.clone() };
+                key_node.complain(format!("expected a name as key, found {}", Found(key)));
                 None
             }
         };
@@ -153,19 +191,14 @@ impl<'r> Node<'r> {
             self.expected::<()>("a list");
             return Vec::new();
         };
-        let item = |(n, yaml)| Node {
-            reader: self.reader,
-            path: format!("{}[{n}]", self.path),
-            yaml,
-            key: self.key,
-        };
+        let item = |(n, yaml)| Node { path: format!("{}[{n}]", self.path), yaml, ..self.clone() };
         items.iter().enumerate().map(item).collect()
     }
 
     fn child(&self, name: &str, key: &MarkedYaml<'_>, yaml: &'r MarkedYaml<'r>) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         let key = Some((key.span.start.line(), key.span.start.col() + 1));
-        Node { reader: self.reader, path, yaml, key }
+        Node { reader: self.reader, file: self.file, path, yaml, key }
     }
 
     /// Reads a text, with `os.environ/NAME` resolved; an unset variable is a problem.
@@ -219,6 +252,16 @@ impl<'r> Node<'r> {
         }
     }
 
+    /// Reads one of these words.
+    pub(super) fn choice(&self, words: &[&str]) -> Option<String> {
+        let word = self.string()?;
+        if words.contains(&word.as_str()) {
+            return Some(word);
+        }
+        self.complain(format!("expected one of {}, found `{word}`", words.join(", ")));
+        None
+    }
+
     pub(super) fn count(&self) -> Option<u32> {
         let number = self.integer()?;
         u32::try_from(number).ok().or_else(|| self.expected("a smaller number"))
@@ -262,41 +305,81 @@ fn owned(scalar: &Scalar<'_>) -> Scalar<'static> {
     }
 }
 
-/// A mapping with a fixed set of keys.
+/// A mapping with a fixed set of keys: one, or what several files say under the same name, of which the first to have a key is heard.
 pub(super) struct Section<'r> {
-    node: Node<'r>,
-    asked: RefCell<Vec<&'static str>>,
+    nodes: Vec<Node<'r>>,
+    keys: &'static Keys,
+    /// Whether a value that names an unset variable is an error; else it is as good as none.
+    strict: bool,
 }
 
 impl<'r> Section<'r> {
+    /// Reads these mappings as one; `None` when one of them is none.
+    pub(super) fn of(nodes: Vec<Node<'r>>, keys: &'static Keys) -> Option<Self> {
+        let complaints: Vec<&Node<'r>> =
+            nodes.iter().filter(|node| !matches!(node.yaml.data, YamlData::Mapping(_))).collect();
+        if complaints.is_empty() {
+            return Some(Self { nodes, keys, strict: false });
+        }
+        complaints.into_iter().for_each(|node| {
+            node.expected::<()>("a mapping");
+        });
+        None
+    }
+
+    /// Makes values that name an unset variable errors.
+    pub(super) const fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// Returns the value of a key; `None` when it is not there or empty.
     pub(super) fn get(&self, name: &'static str) -> Option<Node<'r>> {
-        self.asked.borrow_mut().push(name);
-        let (key, value) = find(self.node.yaml, name)?;
-        let node = self.node.child(name, key, value);
-        (!node.is_null()).then_some(node)
+        self.all(name).into_iter().next()
+    }
+
+    /// Returns the value of a key in each file that has one.
+    pub(super) fn all(&self, name: &'static str) -> Vec<Node<'r>> {
+        debug_assert!(self.keys.honoured.iter().any(|key| key.name == name), "`{name}` is in no table");
+        let found = self.nodes.iter().filter_map(|node| {
+            let (key, value) = find(node.yaml, name)?;
+            let child = node.child(name, key, value);
+            match child.unset_variable() {
+                _ if child.is_null() => None,
+                Some(variable) if !self.strict => {
+                    child.ignore(format!("not set, since the environment variable {variable} is not"));
+                    None
+                }
+                _ => Some(child),
+            }
+        });
+        found.collect()
     }
 
     /// Like [`get`](Self::get), but complains when it is not there.
     pub(super) fn require(&self, name: &'static str, what: &str) -> Option<Node<'r>> {
         let found = self.get(name);
-        if found.is_none() {
-            self.node.complain(format!("`{name}` is missing: expected {what}"));
+        if let (None, Some(node)) = (&found, self.nodes.first()) {
+            node.complain(format!("`{name}` is missing: expected {what}"));
         }
         found
     }
 
-    /// Lists the keys nobody asked for as not supported.
+    /// Lists the keys that nobody honours, with why or with what was probably meant.
     pub(super) fn finish(self) {
-        let asked = self.asked.into_inner();
-        for (name, node) in self.node.entries() {
-            if asked.contains(&name.as_str()) || name == MERGE {
+        for (name, node) in self.nodes.iter().flat_map(Node::entries) {
+            let is_honoured = self.keys.honoured.iter().any(|key| key.name == name);
+            if is_honoured || name == MERGE {
                 continue;
             }
-            let hint = closest(&name, &asked).map(|near| format!("; did you mean `{near}`?"));
-            let message = format!("not supported, ignored{}", hint.unwrap_or_default());
-            let problem = Problem { location: Some(node.location()), path: node.path, message };
-            node.reader.ignored.borrow_mut().push(problem);
+            let reason = self.keys.not_supported.iter().find(|(known, _)| *known == name);
+            let names: Vec<&str> = self.keys.honoured.iter().map(|key| key.name).collect();
+            let more = match reason {
+                Some((_, reason)) => format!(": {reason}"),
+                None => closest(&name, &names)
+                    .map_or_else(String::new, |near| format!("; did you mean `{near}`?")),
+            };
+            node.ignore(format!("not supported, ignored{more}"));
         }
     }
 }

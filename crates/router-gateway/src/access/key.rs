@@ -50,6 +50,9 @@ impl fmt::Debug for KeyHash {
     }
 }
 
+/// LiteLLM's word for all aliases.
+pub(super) const ALL_MODELS: &str = "all-proxy-models";
+
 /// A key that somebody was given: what it may call and how much of it.
 #[derive(Debug, Clone)]
 pub struct VirtualKey {
@@ -144,7 +147,7 @@ impl VirtualKey {
     /// Returns whether it may call an alias.
     pub(crate) fn may_call(&self, alias: &str) -> bool {
         self.models.is_empty()
-            || self.models.iter().any(|allowed| allowed == "all-proxy-models" || matches(allowed, alias))
+            || self.models.iter().any(|allowed| allowed == ALL_MODELS || matches(allowed, alias))
     }
 }
 

@@ -1,0 +1,4 @@
+//! The configuration file: every key there is, read and described alike.
+
+mod dialect;
+mod schema;
