@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 mod limits;
+mod reload;
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use router_telemetry::Prices;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::deployment::Deployment;
-use self::deployment::{connect, core_config};
+use self::deployment::{connect, core_config, fingerprint};
 use crate::clock::SystemClock;
 use crate::config::{Location, Problem, lines};
 use crate::router::{Parts, Router, first_seed};
@@ -345,6 +345,20 @@ impl RouterBuilder {
     /// # Errors
     /// Every problem there is, each with its place and remedy.
     pub fn build(self) -> Result<Router, BuildError> {
+        self.build_from(None)
+    }
+
+    /// Makes the router that takes over from `previous` with a new configuration. Deployments with the same id, address, credential and
+    /// settings go on as they are, with their cooldowns, latencies and limits; requests under way at `previous` are not
+    /// disturbed, and what they teach is known here.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); `previous` stays as it is.
+    pub fn build_after(self, previous: &Router) -> Result<Router, BuildError> {
+        self.build_from(Some(previous))
+    }
+
+    fn build_from(self, previous: Option<&Router>) -> Result<Router, BuildError> {
         let mut problems = Problems { found: Vec::new(), places: &self.places };
         let prices = self.prices.unwrap_or_else(Prices::built_in);
         let deployments = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
@@ -404,8 +418,19 @@ impl RouterBuilder {
         if !problems.found.is_empty() {
             return Err(BuildError(problems.found));
         }
+        let fingerprints: Box<[u64]> = self.deployments.iter().map(fingerprint).collect();
+        let catalog = Arc::new(catalog);
+        let fleet = match previous {
+            Some(Router { parts, .. }) => parts.fleet.hand_over(catalog, |before, after| {
+                parts.fingerprints.get(before.get()) == fingerprints.get(after.get())
+            }),
+            None => Fleet::new(catalog),
+        };
+        // Moments of the one are moments of the other.
+        let clock = self.clock.or_else(|| previous.map(|router| Arc::clone(&router.parts.clock)));
         Ok(Router::assemble(Parts {
-            fleet: Arc::new(Fleet::new(Arc::new(catalog))),
+            fleet: Arc::new(fleet),
+            fingerprints,
             providers,
             observers: self.observers.into(),
             observes_content: self.observes_content,
@@ -413,7 +438,7 @@ impl RouterBuilder {
             state_store: self.state_store,
             classifier,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            clock: clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             seeds: first_seed(),
         }))
     }

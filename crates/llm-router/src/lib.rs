@@ -18,6 +18,7 @@ mod demand;
 mod engine;
 mod error;
 mod estimate;
+mod explanation;
 mod metering;
 mod payload;
 mod report;
@@ -44,6 +45,7 @@ pub use self::config::{
 };
 pub use self::error::RouteError;
 pub use self::estimate::Estimate;
+pub use self::explanation::{DeploymentExplanation, DeploymentState, Explanation, PoolExplanation};
 pub use self::payload::Payload;
 pub use self::report::{AttemptError, AttemptReport, RouteReport};
 pub use self::router::{Completion, Embedding, FromFileError, Router, completion_cost};

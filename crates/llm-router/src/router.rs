@@ -47,6 +47,8 @@ pub struct Router {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) fleet: Arc<Fleet>,
+    /// What tells a deployment's upstream and credential from others, one per deployment.
+    pub(crate) fingerprints: Box<[u64]>,
     /// One per deployment, in the order of the catalog.
     pub(crate) providers: Box<[Arc<dyn Provider>]>,
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
@@ -206,6 +208,11 @@ impl Router {
             Bill::Known(cost) => Some(cost),
             Bill::Nothing | Bill::Unknown => None,
         }
+    }
+
+    /// Returns the time, by the clock that the fleet goes by.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 
     /// Finds the pool of a request: the alias it names, or the one the classifier chooses.

@@ -1,8 +1,10 @@
 //! How the deployments are doing: the live side of a catalog.
 
 mod admission;
+mod handover;
 mod reservation;
 mod sharing;
+mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -12,6 +14,7 @@ pub use self::admission::{Admission, Obstacle};
 use self::admission::{PARALLEL_RECHECK, PROBE_RECHECK};
 pub use self::reservation::{Lesson, Reservation};
 use self::sharing::Untold;
+pub use self::snapshot::{Health, Snapshot};
 use crate::breaker::{Breaker, BreakerState};
 use crate::catalog::{Catalog, Deployment, DeploymentIndex, Limits, PoolIndex};
 use crate::demand::{Demand, RequestKind};
@@ -25,8 +28,9 @@ use crate::{DeploymentId, Fault, Price, ProviderError, ProviderErrorKind, Timest
 #[derive(Debug)]
 pub struct Fleet {
     catalog: Arc<Catalog>,
-    live: Box<[Live]>,
-    pools: Box<[LivePool]>,
+    /// Shared with the fleet of the configuration before and after, where a deployment is the same.
+    live: Box<[Arc<Live>]>,
+    pools: Box<[Arc<LivePool>]>,
     /// Retries of each provider, over all pools.
     provider_budgets: Box<[RetryBudget]>,
 }
@@ -157,7 +161,7 @@ pub enum HealthChange {
 impl Fleet {
     /// Starts with every deployment healthy and idle.
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        let live = catalog.deployments().iter().map(Live::new).collect();
+        let live = catalog.deployments().iter().map(|deployment| Arc::new(Live::new(deployment))).collect();
         let pool = || LivePool {
             round: AtomicU64::new(0),
             token_round: AtomicU64::new(0),
@@ -165,7 +169,7 @@ impl Fleet {
             completion_length: AtomicU64::new(USUAL_COMPLETION * LENGTH_UNIT),
             answers: AtomicU64::new(0),
         };
-        let pools = catalog.pools().iter().map(|_| pool()).collect();
+        let pools = catalog.pools().iter().map(|_| Arc::new(pool())).collect();
         let providers = catalog.deployments().iter().map(|found| found.provider_index + 1).max().unwrap_or(0);
         let provider_budgets = (0..providers).map(|_| RetryBudget::new()).collect();
         Self { catalog, live, pools, provider_budgets }

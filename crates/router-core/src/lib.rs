@@ -63,7 +63,7 @@ pub use self::demand::{Demand, RequestKind, TagSet};
 pub use self::dice::Dice;
 pub use self::embedding::{EmbeddingReply, EmbeddingRequest, Encoding};
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
-pub use self::fleet::{Admission, Fleet, HealthChange, Lesson, Obstacle, Reservation};
+pub use self::fleet::{Admission, Fleet, Health, HealthChange, Lesson, Obstacle, Reservation, Snapshot};
 pub use self::headroom::Headroom;
 pub use self::money::{Bill, Cost, Price, Usd};
 pub use self::names::{Alias, BlankName, DeploymentId};
@@ -71,7 +71,9 @@ pub use self::observer::{AttemptFacts, AttemptOutcome, CauseFacts, Content, Even
 pub use self::provider::Provider;
 pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply, StreamedReply};
 pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
-pub use self::route::{Attempt, AttemptCause, AttemptRecord, Route, RouteFailure, Step, Unfit};
+pub use self::route::{
+    Attempt, AttemptCause, AttemptRecord, Explained, ExplainedPool, Route, RouteFailure, Step, Unfit, Verdict,
+};
 pub use self::state_store::{Consumed, Peer, StateStore};
 pub use self::strategy::{
     Candidate, Candidates, CostBased, LatencyBased, LeastBusy, PeakEwma, SimpleShuffle, Strategy, UsageBased,

@@ -1,5 +1,6 @@
 //! The whole life of one request, as a state machine that somebody else drives.
 
+mod explain;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub use self::explain::{Explained, ExplainedPool, Verdict};
 use self::search::Readiness;
 use crate::catalog::{Catalog, Deployment, DeploymentIndex, PoolIndex};
 use crate::config::FallbackKind;
@@ -330,11 +332,29 @@ impl Route {
         self.entered.last().copied().unwrap_or(PoolIndex(0))
     }
 
-    /// Picks and reserves a deployment of the present pool: untried ones first, the one that just failed last; among those of
-    /// one standing the lowest `order`.
+    /// Picks and reserves a deployment of the present pool.
     fn choose(&self, now: Timestamp, dice: &mut Dice) -> Option<Attempt> {
         let index = self.pool();
         let pool = &self.catalog()[index];
+        let mut eligible = self.eligible(now, dice);
+        loop {
+            let candidates = Candidates::new(&self.fleet, index, &self.demand, now, &eligible)?;
+            let picked = pool.strategy().pick(&candidates, dice).index;
+            if let Some(reservation) = self.fleet.reserve(index, picked, &self.demand, now) {
+                self.keep_accounts(index, picked);
+                let timeout = self.attempt_timeout(&self.catalog()[picked], now);
+                return Some(Attempt { reservation, pool: index, cause: self.cause, started: now, timeout });
+            }
+            // Another route took the probe, or the last place, between the look and the grip.
+            let position = pool.members().iter().position(|member| *member == picked)?;
+            eligible.remove(position);
+        }
+    }
+
+    /// The deployments of the present pool that may be picked: untried ones first, the one that just failed last; among those of
+    /// one standing the lowest `order`.
+    fn eligible(&self, now: Timestamp, dice: &mut Dice) -> Eligible {
+        let pool = &self.catalog()[self.pool()];
         let mut eligible = Eligible::default();
         let mut best = (Standing::JustFailed, u32::MAX);
         let alike = self.all_stand_alike();
@@ -362,18 +382,7 @@ impl Route {
                 eligible.insert(member);
             }
         }
-        loop {
-            let candidates = Candidates::new(&self.fleet, index, &self.demand, now, &eligible)?;
-            let picked = pool.strategy().pick(&candidates, dice).index;
-            if let Some(reservation) = self.fleet.reserve(index, picked, &self.demand, now) {
-                self.keep_accounts(index, picked);
-                let timeout = self.attempt_timeout(&self.catalog()[picked], now);
-                return Some(Attempt { reservation, pool: index, cause: self.cause, started: now, timeout });
-            }
-            // Another route took the probe, or the last place, between the look and the grip.
-            let position = pool.members().iter().position(|member| *member == picked)?;
-            eligible.remove(position);
-        }
+        eligible
     }
 
     /// First attempts earn retries, retries are paid for.

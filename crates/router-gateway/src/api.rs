@@ -12,6 +12,7 @@ mod health;
 mod model_info;
 mod models;
 mod sse;
+mod state;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -35,6 +36,8 @@ pub fn app(app: App) -> Router {
     let for_callers = answering.merge(listing).route_layer(from_fn_with_state(app.clone(), require_caller));
     let for_the_operator = Router::new()
         .route("/health", get(health::deployments))
+        .route("/router/state", get(state::state))
+        .route("/router/explain", post(state::explain))
         .route_layer(from_fn_with_state(app.clone(), require_master));
     let for_everybody = Router::new()
         .route("/health/liveliness", get(health::live))

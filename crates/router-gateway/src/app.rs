@@ -24,17 +24,23 @@ impl Serving {
         Self { router, access: Access::open(), cors_origins: Vec::new() }
     }
 
-    /// Serves what a file says, with these observers told of every event.
+    /// Serves what a file says, with these observers told of every event. After `previous`, the live state of deployments that are the
+    /// same is kept.
     ///
     /// # Errors
     /// Every problem there is, each with its place.
     pub fn from_file(
         file: ConfigFile,
         observers: impl IntoIterator<Item = Arc<dyn Observer>>,
+        previous: Option<&Self>,
     ) -> Result<Self, FromFileError> {
         let (builder, general) = file.into_parts();
         let access = Access::from_settings(&general)?;
-        let router = observers.into_iter().fold(builder, RouterBuilder::observer).build()?;
+        let builder = observers.into_iter().fold(builder, RouterBuilder::observer);
+        let router = match previous {
+            Some(previous) => builder.build_after(&previous.router)?,
+            None => builder.build()?,
+        };
         let problems = unknown_aliases(&general, &router);
         if !problems.is_empty() {
             return Err(ConfigFileError::Wrong(problems).into());

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             let ignored = file.ignored().iter();
             let ignored: Vec<Line> =
                 ignored.map(|problem| Line::of_problem(Severity::Warning, "ignored-key", problem)).collect();
-            let found = match Serving::from_file(file, []) {
+            let found = match Serving::from_file(file, [], None) {
                 Ok(serving) => {
                     let catalog = serving.router().fleet().catalog();
                     llm_router::check(catalog).into_iter().map(Line::from).collect()

@@ -1,7 +1,5 @@
 //! What is known of a request before its body is read.
 
-mod trace;
-
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,8 +9,8 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_router::TraceContext;
 
-pub(crate) use self::trace::TraceContext;
 use crate::access::Caller;
 use crate::app::Serving;
 
@@ -38,7 +36,7 @@ pub(crate) struct Admitted {
 pub(crate) async fn name_request(mut request: Request, next: Next) -> Response {
     let context = Context {
         request_id: given_id(request.headers()).unwrap_or_else(fresh_id),
-        trace: TraceContext::read(request.headers()),
+        trace: trace(request.headers()),
         arrived: Instant::now(),
     };
     let id = context.request_id.clone();
@@ -47,12 +45,17 @@ pub(crate) async fn name_request(mut request: Request, next: Next) -> Response {
         method = %request.method(),
         path = request.uri().path(),
         request_id = id.to_str().unwrap_or_default(),
-        trace_id = context.trace.as_ref().map(TraceContext::trace_id),
+        trace_id = context.trace.map(|trace| format!("{:032x}", trace.trace_id)),
     );
     request.extensions_mut().insert(context);
     let mut response = tracing::Instrument::instrument(next.run(request), line).await;
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// The caller's trace. A header that is malformed is as good as none, as the standard wants it.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get("traceparent")?.to_str().ok().and_then(TraceContext::parse)
 }
 
 /// The caller's own id, when it is fit for a log.

@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod logs;
 mod mock;
+mod reload;
 mod serve;
 mod sources;
 

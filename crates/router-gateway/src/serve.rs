@@ -13,10 +13,12 @@ use router_telemetry::TracingObserver;
 use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
+use crate::reload::Reload;
 use crate::sources;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut mock: Option<MockServer> = None;
+    let mut reload = None;
     let (serving, limits, origin) = match &args.config {
         Some(path) => {
             let file = ConfigFile::read(path)?;
@@ -24,7 +26,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
                 tracing::warn!(%problem, "configuration key ignored");
             }
             let limits = Limits::from(file.general());
-            let serving = Serving::from_file(file, observers())?;
+            reload = Some(Reload::new(path, &file, !args.host.is_loopback()));
+            let serving = Serving::from_file(file, observers(), None)?;
             (serving, limits, format!("from {}", path.display()))
         }
         None => {
@@ -57,8 +60,12 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     greet(address, &serving, &origin).context("stdout is closed")?;
 
     let app = App::with_limits(serving, limits);
+    let reloading = reload.map(|reload| tokio::spawn(reload.keep_up_to_date(app.clone())));
     let server = Server::new(listener, app, Duration::from_secs(args.drain));
     let ended = server.serve(stop_signal()).await.context("serving failed")?;
+    if let Some(reloading) = reloading {
+        reloading.abort();
+    }
     if !ended {
         tracing::warn!(seconds = args.drain, "requests were still under way when the drain time was over");
     }
@@ -67,7 +74,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn observers() -> [Arc<dyn Observer>; 1] {
+pub(crate) fn observers() -> [Arc<dyn Observer>; 1] {
     [Arc::new(TracingObserver)]
 }
 

@@ -182,6 +182,44 @@ async fn with_a_master_key_it_asks_for_it_and_never_shows_it() {
     assert_eq!(response.status(), 200);
 }
 
+#[tokio::test]
+async fn a_changed_file_is_taken_over_a_broken_one_is_not_and_a_hangup_is_heard_at_once() {
+    let file = std::env::temp_dir().join(format!("llm-router-reload-{}.yaml", std::process::id()));
+    let write = |alias: &str| {
+        let text = format!(
+            "model_list:\n  - model_name: {alias}\n    litellm_params: {{ model: gpt-4o, api_key: k }}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("first");
+    let mut gateway = serve(&["--config", file.to_str().unwrap()]);
+    let url = format!("{}/v1/models", gateway.base());
+    let models = async |expected: &str| {
+        let began = Instant::now();
+        while !reqwest::get(&url).await.unwrap().text().await.unwrap().contains(expected) {
+            assert!(began.elapsed() < Duration::from_secs(10), "`{expected}` never came");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    models("first").await;
+    write("second");
+    Command::new("kill").args(["-HUP", &gateway.child.id().to_string()]).status().unwrap();
+    models("second").await;
+    std::fs::write(&file, "model_list: [").unwrap();
+    Command::new("kill").args(["-HUP", &gateway.child.id().to_string()]).status().unwrap();
+    let mut said = BufReader::new(gateway.child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("not taken over") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    assert!(line.contains("not valid YAML"), "{line}");
+    models("second").await;
+    write("third");
+    models("third").await;
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[test]
 fn a_port_that_is_taken_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

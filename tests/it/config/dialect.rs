@@ -5,7 +5,7 @@ use router_core::FallbackKind;
 use router_gateway::Serving;
 
 fn read(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> ConfigFile {
-    ConfigFile::parse(text, "config.yaml", environment).unwrap_or_else(|error| panic!("{error}"))
+    ConfigFile::parse(text, "config.yaml", environment).unwrap()
 }
 
 fn ignored(file: &ConfigFile) -> Vec<String> {
@@ -126,7 +126,7 @@ fn wrong_keys_are_named_with_their_place_and_never_shown() {
         let text =
             format!("{MODELS}general_settings:\n  virtual_keys:\n    - {entry}\n    - {{ key: sk-other }}\n");
         let error = match ConfigFile::parse(&text, "config.yaml", &|_| None) {
-            Ok(file) => Serving::from_file(file, []).unwrap_err().to_string(),
+            Ok(file) => Serving::from_file(file, [], None).unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };
         assert!(error.contains(expected), "{error}");
@@ -144,7 +144,7 @@ fn wrong_keys_are_named_with_their_place_and_never_shown() {
     check("{ models: [fast] }", "`key` is missing");
     let text = format!("{MODELS}general_settings: {{ master_key: '' }}\n");
     let file = ConfigFile::parse(&text, "config.yaml", &|_| None).unwrap();
-    assert!(matches!(Serving::from_file(file, []), Err(FromFileError::File(_))));
+    assert!(matches!(Serving::from_file(file, [], None), Err(FromFileError::File(_))));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_examples_load_as_they_are_with_and_without_redis() {
                 _ => Some("sk-test".to_owned()),
             };
             let file = read(&text, &environment);
-            Serving::from_file(file, []).unwrap_or_else(|error| panic!("{name}: {error}"));
+            Serving::from_file(file, [], None).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 }

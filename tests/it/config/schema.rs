@@ -118,7 +118,8 @@ fn every_value_of_every_key_is_taken_by_both_or_refused_by_both() {
         assert_eq!(by_schema, by_reader, "by the schema and by the reader, {path:?}: {value}");
         checked += usize::from(by_schema);
     };
-    for path in &found {
+    // What stands in `include` is looked for in the file system.
+    for path in found.iter().filter(|path| path.first().is_none_or(|key| key != "include")) {
         for value in &values {
             check(path, value);
         }
@@ -149,8 +150,8 @@ fn the_documentation_lists_every_key() {
     places(&config_schema(), &[], &mut found);
     for path in found {
         if let Some(key) = path.last().filter(|key| *key != "*" && *key != "0") {
-            let is_there =
-                [format!("{key}`"), format!("`{key}.")].iter().any(|text| documentation.contains(text));
+            let is_there = ["`", ": "].iter().any(|end| documentation.contains(&format!("{key}{end}")))
+                || documentation.contains(&format!("`{key}."));
             assert!(is_there, "`{key}` of {path:?} is not documented");
         }
     }

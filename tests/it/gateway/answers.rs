@@ -126,3 +126,69 @@ async fn browsers_are_let_in_only_when_their_page_is_listed() {
     app.replace(Serving::new(router).with_cors_origins(["https://other.example".to_owned()]));
     assert_eq!(preflight().await, None);
 }
+
+#[tokio::test]
+async fn the_state_tells_of_each_deployment_what_the_router_sees() {
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    let (good, bad) = (server.upstream("good"), server.upstream("bad"));
+    bad.set(Fault::rate_limited("40"));
+    let router = Router::builder()
+        .deployment(Deployment::new("fast", "gpt-4o-mini").id("good").api_base(good.openai_base()).rpm(100))
+        .deployment(Deployment::new("capable", "gpt-4o").id("bad").api_base(bad.openai_base()))
+        .build()
+        .unwrap();
+    let gateway = Gateway::over(router).await;
+    let client = reqwest::Client::new();
+    for model in ["fast", "capable"] {
+        client.post(gateway.url("/v1/chat/completions")).body(ask(model).to_string()).send().await.unwrap();
+    }
+    let state = client.get(gateway.url("/router/state")).send().await.unwrap().text().await.unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    let (fast, capable) = (&state["deployments"][0], &state["deployments"][1]);
+    assert_eq!((&fast["pool"], &fast["deployment"]), (&json!("fast"), &json!("good")));
+    assert_eq!(
+        (&fast["health"], &fast["rpm"], &fast["requests_last_minute"]),
+        (&json!("healthy"), &json!(100), &json!(1))
+    );
+    assert!(fast["p50_ms"].is_u64() && fast["in_flight"] == 0, "{fast}");
+    assert_eq!((&capable["health"], &capable["why_not"]), (&json!("cooling"), &json!("rate limited")));
+    assert!((30_000..=40_000).contains(&capable["cooldown_left_ms"].as_u64().unwrap()), "{capable}");
+}
+
+#[tokio::test]
+async fn a_request_can_be_explained_without_being_made() {
+    let world = world().await;
+    let explain = async |body: &Value| {
+        let response = reqwest::Client::new()
+            .post(world.gateway.url("/router/explain"))
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        (response.status().as_u16(), serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap())
+    };
+    let (status, told) = explain(&ask("gpt")).await;
+    assert_eq!(status, 200);
+    assert_eq!(told["first"], "gpt:gpt-4o-mini");
+    assert_eq!(told["attempts_at_most"], 6);
+    assert_eq!(
+        (&told["pools"][0]["pool"], &told["pools"][0]["strategy"]),
+        (&json!("gpt"), &json!("simple-shuffle"))
+    );
+    assert_eq!(told["pools"][0]["deployments"][0]["verdict"], "picked");
+    assert_eq!(
+        (&told["pools"][1]["pool"], &told["pools"][1]["fallback_of"]),
+        (&json!("claude"), &json!("gpt"))
+    );
+    assert_eq!(world.openai.calls() + world.anthropic.calls(), 0);
+
+    world.openai.set(Fault::rate_limited("40"));
+    post(&world, &ask("gpt")).await;
+    let (_, told) = explain(&ask("gpt")).await;
+    let first = &told["pools"][0]["deployments"][0];
+    assert_eq!(first["verdict"], "not_ready");
+    assert!(first["why"].as_str().unwrap().starts_with("cooling down: rate limited; for "), "{first}");
+    assert_eq!(told["first"], "claude:claude-haiku-4-5");
+    let (status, error) = explain(&ask("nobody")).await;
+    assert_eq!((status, &error["error"]["code"]), (404, &json!("model_not_found")));
+}

@@ -1,6 +1,7 @@
 //! One entry of `model_list`.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use router_core::{Abilities, Alias, BlankName, DeploymentConfig, DeploymentId, KindPolicy, Provider};
@@ -357,6 +358,19 @@ fn rate_card(
         }
     }
     Ok(Some(card))
+}
+
+/// Returns a number that is another when the upstream or the credential is: in this process, and nowhere else.
+pub(super) fn fingerprint(deployment: &Deployment) -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let Deployment { endpoint, provider, .. } = deployment;
+    let mut hasher = KEY.build_hasher();
+    // Everything but the secrets, which it hides.
+    format!("{endpoint:?}").hash(&mut hasher);
+    let secrets = endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value));
+    secrets.for_each(|secret| secret.expose_secret().hash(&mut hasher));
+    provider.as_ref().map(|provider| Arc::as_ptr(provider).cast::<()>()).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn identify(endpoint: &Endpoint) -> Result<ModelRef<'_>, String> {

@@ -70,7 +70,7 @@ impl Route {
     }
 
     /// The edges of this kind; where there are none, the general ones. A request's own list stands for all those of its pool.
-    fn edges(&self, pool: PoolIndex, kind: FallbackKind) -> &[PoolIndex] {
+    pub(super) fn edges(&self, pool: PoolIndex, kind: FallbackKind) -> &[PoolIndex] {
         match (&self.demand.fallbacks, self.entered.first()) {
             (Some(own), Some(first)) if *first == pool => own,
             (Some(_), _) => &[],

@@ -221,6 +221,10 @@ impl Eligible {
         }
     }
 
+    pub(crate) fn contains(&self, member: usize) -> bool {
+        self.words.get(member / 64).is_some_and(|bits| bits >> (member % 64) & 1 == 1)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.words.clear();
     }

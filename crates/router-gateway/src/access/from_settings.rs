@@ -91,10 +91,6 @@ fn virtual_key(
             )
         })?,
     };
-    let mut limits = KeyLimits::default();
-    limits.requests_per_minute = entry.rpm_limit;
-    limits.tokens_per_minute = entry.tpm_limit;
-    limits.parallel_requests = entry.max_parallel_requests.or(usual_parallel_requests);
     let period = match entry.budget_duration.as_deref() {
         None => BudgetPeriod::Forever,
         Some(text) => BudgetPeriod::parse(text).ok_or_else(|| {
@@ -104,11 +100,16 @@ fn virtual_key(
             )
         })?,
     };
-    if let Some(dollars) = entry.max_budget {
-        let amount = Usd::from_dollars(dollars)
-            .ok_or_else(|| ("max_budget", "expected dollars, not less than 0".to_owned()))?;
-        limits.budget = Some((amount, period));
-    }
+    let amount = |dollars| {
+        Usd::from_dollars(dollars)
+            .ok_or_else(|| ("max_budget", "expected dollars, not less than 0".to_owned()))
+    };
+    let limits = KeyLimits {
+        requests_per_minute: entry.rpm_limit,
+        tokens_per_minute: entry.tpm_limit,
+        parallel_requests: entry.max_parallel_requests.or(usual_parallel_requests),
+        budget: entry.max_budget.map(amount).transpose()?.map(|amount| (amount, period)),
+    };
     let name = entry.key_alias.clone().unwrap_or_else(|| format!("virtual_keys[{n}]"));
     Ok(VirtualKey::new(hash, name)
         .with_models(entry.models.iter().cloned())

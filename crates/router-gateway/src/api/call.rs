@@ -7,7 +7,8 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
 use llm_router::{
-    ChatRequest, Completion, Edit, Embedding, EmbeddingRequest, Estimate, Payload, RouteReport, Router, Usage,
+    ChatRequest, Completion, Edit, Embedding, EmbeddingRequest, Estimate, Payload, RequestContext,
+    RouteReport, Router, Usage,
 };
 
 use super::ApiError;
@@ -64,7 +65,8 @@ impl Call {
     pub(crate) async fn complete(&self, request: ChatRequest) -> Result<Answer<Completion>, ApiError> {
         let request = self.permit(request)?;
         let bill = self.open_bill(&request).await?;
-        let completion = self.router().completion(&request).await.map_err(|error| self.failed(error))?;
+        let router = self.router_for(&request);
+        let completion = router.completion(&request).await.map_err(|error| self.failed(error))?;
         let usage = completion.reply.usage.unwrap_or_else(|| guess(&bill, &completion));
         let cost = cost(self.router(), &completion.report, &usage);
         bill.settle(Used::new(usage.total(), cost.unwrap_or_default()));
@@ -76,7 +78,7 @@ impl Call {
     pub(crate) async fn stream(&self, request: ChatRequest) -> Result<Answer<AnswerStream>, ApiError> {
         let request = self.permit(request)?;
         let bill = self.open_bill(&request).await?;
-        let stream = self.router().stream(&request).await.map_err(|error| self.failed(error))?;
+        let stream = self.router_for(&request).stream(&request).await.map_err(|error| self.failed(error))?;
         let headers = self.headers(stream.report());
         Ok(Answer { headers, content: AnswerStream::new(stream, bill, self.router().clone()) })
     }
@@ -85,13 +87,28 @@ impl Call {
     pub(crate) async fn embed(&self, request: EmbeddingRequest) -> Result<Answer<Embedding>, ApiError> {
         let request = self.permit(request)?;
         let bill = self.open_bill(&request).await?;
-        let embedding = self.router().embedding(&request).await.map_err(|error| self.failed(error))?;
+        let router = self.router_for(&request);
+        let embedding = router.embedding(&request).await.map_err(|error| self.failed(error))?;
         let estimate = Usage { prompt: bill.prompt_tokens(), ..Usage::default() };
         let usage = embedding.reply.usage.unwrap_or(estimate);
         let cost = cost(self.router(), &embedding.report, &usage);
         bill.settle(Used::new(usage.total(), cost.unwrap_or_default()));
         let headers = answer_headers(&self.context, &embedding.report, cost);
         Ok(Answer { headers, content: embedding })
+    }
+
+    /// The router, with what observers are to know about the request.
+    fn router_for(&self, request: &impl Payload) -> Router {
+        let mut context = RequestContext::new()
+            .with_metadata("request_id", self.context.request_id.to_str().unwrap_or_default());
+        if let Caller::Key(key) = &self.admitted.caller {
+            context = context.with_key_alias(key.name());
+        }
+        if let Ok(Some(user)) = request.read::<String>("user", "a text") {
+            context = context.with_user(user);
+        }
+        context.trace = self.context.trace;
+        self.router().on_behalf_of(context)
     }
 
     fn headers(&self, report: &RouteReport) -> HeaderMap {

@@ -49,11 +49,8 @@ pub(super) fn read(mut builder: RouterBuilder, section: Section<'_>) -> RouterBu
     }
     for (name, node) in section.get("model_group_alias").iter().flat_map(Node::entries) {
         builder.at(Place::Alias(builder.alias_count()), node.path(), node.location());
-        if let Some((target, hidden)) = alias_target(&node) {
+        if let Some(target) = alias_target(&node) {
             builder = builder.model_group_alias(name, target);
-            if hidden {
-                node.ignore("`hidden` is not supported, ignored: further names are never listed");
-            }
         }
     }
     if let Some(found) = strategy(&section) {
@@ -102,16 +99,18 @@ fn strategy(section: &Section<'_>) -> Option<Arc<dyn Strategy>> {
     }
 }
 
-/// The target of a further name, and whether it is marked as hidden.
-fn alias_target(node: &Node<'_>) -> Option<(String, bool)> {
+/// The target of a further name. Whether it is `hidden` makes no difference: further names are never listed.
+fn alias_target(node: &Node<'_>) -> Option<String> {
     if !node.is_mapping() {
-        return node.string().map(|target| (target, false));
+        return node.string();
     }
-    let (mut target, mut hidden) = (None, false);
+    let mut target = None;
     for (name, value) in node.entries() {
         match name.as_str() {
             "model" => target = Some(value.string()?),
-            "hidden" => hidden = value.boolean()?,
+            "hidden" => {
+                value.boolean()?;
+            }
             _ => {
                 value.complain("expected `model` and `hidden` only");
                 return None;
@@ -121,7 +120,7 @@ fn alias_target(node: &Node<'_>) -> Option<(String, bool)> {
     if target.is_none() {
         node.complain("`model` is missing: expected an alias");
     }
-    target.map(|target| (target, hidden))
+    target
 }
 
 pub(super) fn default_fallbacks(mut builder: RouterBuilder, node: &Node<'_>) -> RouterBuilder {
