@@ -367,7 +367,15 @@ pub(super) fn fingerprint(deployment: &Deployment) -> u64 {
     let mut hasher = KEY.build_hasher();
     // Everything but the secrets, which it hides.
     format!("{endpoint:?}").hash(&mut hasher);
-    let secrets = endpoint.api_key.iter().chain(endpoint.headers.iter().map(|(_, value)| value));
+    let (google, aws) = (&endpoint.google, &endpoint.aws);
+    let secrets = [
+        &endpoint.api_key,
+        &endpoint.azure_ad_token,
+        &google.vertex_credentials,
+        &aws.secret_access_key,
+        &aws.session_token,
+    ];
+    let secrets = secrets.into_iter().flatten().chain(endpoint.headers.iter().map(|(_, value)| value));
     secrets.for_each(|secret| secret.expose_secret().hash(&mut hasher));
     provider.as_ref().map(|provider| Arc::as_ptr(provider).cast::<()>()).hash(&mut hasher);
     hasher.finish()
