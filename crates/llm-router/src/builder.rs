@@ -412,7 +412,10 @@ impl RouterBuilder {
             }
         };
         let providers = self.deployments.iter().enumerate().filter_map(|(n, deployment)| {
-            problems.or(Place::Deployment(n, "model"), connect(&http, deployment, self.drop_params, &self.variables))
+            problems.or(
+                Place::Deployment(n, "model"),
+                connect(&http, deployment, self.drop_params, &self.variables),
+            )
         });
         let providers: Box<[Arc<dyn Provider>]> = providers.collect();
         if !problems.found.is_empty() {
