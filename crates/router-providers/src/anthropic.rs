@@ -13,6 +13,8 @@ use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
 use self::request::Envelope;
+#[cfg(feature = "bedrock")]
+pub(crate) use self::request::Reasoning;
 pub(crate) use self::vertex::VertexClaude;
 use crate::canonical;
 use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};

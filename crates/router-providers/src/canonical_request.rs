@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::raw_json::{self, Fields, Strict, Text};
-use crate::unsupported::unsupported;
+use crate::unsupported::{is_neutral, unsupported};
 
 /// Whom a request is translated for, as messages to the caller name them.
 #[derive(Debug, Clone, Copy)]
@@ -147,17 +147,19 @@ pub(crate) fn labels<'a>(
         .collect()
 }
 
-/// Returns whether a field says what happens anyway, so that it needs no counterpart at the provider.
-pub(crate) fn is_neutral(name: &str, value: &RawValue) -> bool {
-    let json = value.get();
-    match name {
-        "n" => json == "1",
-        "logprobs" => json == "false",
-        "top_logprobs" | "presence_penalty" | "frequency_penalty" => {
-            json.parse::<f64>().is_ok_and(|number| number.abs() < f64::EPSILON)
-        }
-        "logit_bias" => !raw_json::is_filled(value),
-        "modalities" => json.split_ascii_whitespace().collect::<String>() == r#"["text"]"#,
-        _ => false,
+/// Returns whether a field is one of those that a provider cannot do anything with, and asks for nothing special.
+///
+/// # Errors
+/// When it asks for something.
+pub(crate) fn is_idle(
+    name: &str,
+    value: &RawValue,
+    beyond: &[&str],
+    to: Addressee,
+) -> Result<bool, ProviderError> {
+    match beyond.contains(&name) {
+        false => Ok(false),
+        true if is_neutral(name, value) => Ok(true),
+        true => Err(to.unsupported(&format!("`{name}`"))),
     }
 }

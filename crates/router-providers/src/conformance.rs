@@ -3,6 +3,8 @@
 //! Each expectation is computed here from the recorded JSON by a path of its own, never by the code under test.
 
 mod arbitrary;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod embeddings;
 mod errors;
 mod exchange;

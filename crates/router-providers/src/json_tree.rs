@@ -68,6 +68,11 @@ impl<'a> Object<'a> {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other == name)
     }
+
+    #[cfg(feature = "bedrock")]
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| other != name);
+    }
 }
 
 impl Serialize for Object<'_> {

@@ -32,6 +32,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "bedrock")]
+mod aws;
 mod endpoint;
 mod google;
 mod registry;
@@ -43,6 +45,8 @@ mod protocol;
 
 mod anthropic;
 mod azure;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod cohere;
 mod gemini;
 mod mistral;

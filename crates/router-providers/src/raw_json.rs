@@ -48,6 +48,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 }
 
 /// An object, and nothing else: the structs that serde derives would also take a list, by position.
+#[derive(Debug)]
 pub(crate) struct Strict<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Strict<T> {

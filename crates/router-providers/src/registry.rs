@@ -73,6 +73,9 @@ pub(crate) enum Auth {
     Header(&'static str),
     /// A key as a bearer token; without one, Google's access tokens.
     Google,
+    /// A key as a bearer token; without one, AWS's signatures.
+    #[cfg(feature = "bedrock")]
+    Aws,
 }
 
 const ROWS: &[Row] = &[
@@ -84,6 +87,17 @@ const ROWS: &[Row] = &[
         version: "/v1",
         auth: Auth::Header("x-api-key"),
         ..hosted(&["anthropic"], "https://api.anthropic.com", "ANTHROPIC_API_KEY", &Anthropic)
+    },
+    #[cfg(feature = "bedrock")]
+    Row {
+        works_without_key: true, // signatures do, too
+        auth: Auth::Aws,
+        ..hosted(
+            &["bedrock"],
+            "https://bedrock-runtime.REGION.amazonaws.com",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            &crate::bedrock::Bedrock,
+        )
     },
     Row {
         default_api_version: Some(azure::API_VERSION),

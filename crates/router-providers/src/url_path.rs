@@ -6,6 +6,12 @@ pub(crate) fn segment(name: &str) -> String {
     escaped(name, |byte| byte == b'@')
 }
 
+/// Returns a name as AWS escapes it, where only letters, digits and `-._~` stay.
+#[cfg(feature = "bedrock")]
+pub(crate) fn strict_segment(name: &str) -> String {
+    escaped(name, |_| false)
+}
+
 fn escaped(name: &str, may_stay: impl Fn(u8) -> bool) -> String {
     let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {

@@ -30,11 +30,12 @@ use router_core::{ChatRequest, ProviderError};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use self::reasoning::Reasoning;
+pub(crate) use self::reasoning::Reasoning;
 use super::wire::{Block, Member, Object};
 use crate::canonical_request::{self, Addressee, invalid};
 use crate::protocol::{Mode, Target};
 use crate::raw_json::{self, Fields};
+use crate::unsupported::is_neutral;
 
 const ANTHROPIC: Addressee = Addressee("Anthropic");
 /// The length of an answer when the caller sets none; every Claude can do it.
@@ -131,7 +132,7 @@ fn translate<'a>(
         | "prompt_cache_options"
         | "prompt_cache_retention" => Ok(()),
         "n" | "logprobs" | "top_logprobs" | "presence_penalty" | "frequency_penalty" | "logit_bias"
-        | "modalities" => unless(canonical_request::is_neutral(&name, value)),
+        | "modalities" => unless(is_neutral(&name, value)),
         "audio" | "functions" | "function_call" | "moderation" | "web_search_options" => unless(false),
         "temperature" => {
             match json.parse::<f64>() {

@@ -87,6 +87,8 @@ fn reported_errors_are_what_they_mean() {
             "anthropic" => "anthropic_messages",
             "openai" | "azure" => "openai_chat",
             "gemini" => "gemini_generate",
+            #[cfg(feature = "bedrock")]
+            "bedrock" => "bedrock_converse",
             _ => continue,
         };
         count += 1;

@@ -103,6 +103,8 @@ pub(super) fn protocol(family: &str, provider: &str) -> &'static dyn Protocol {
         ("anthropic_messages", _) => &Anthropic,
         ("gemini_generate", "vertex") => &Vertex,
         ("gemini_generate", _) => &Gemini,
+        #[cfg(feature = "bedrock")]
+        ("bedrock_converse", _) => &crate::bedrock::Bedrock,
         _ => &ANYBODY,
     }
 }

@@ -59,11 +59,20 @@ impl Meaning {
             let counts = &response["usageMetadata"];
             if counts["promptTokenCount"].is_u64() {
                 let count = |name: &str| counts[name].as_u64().unwrap_or(0);
+                let audio = |name: &str| {
+                    let details = counts[name].as_array().into_iter().flatten();
+                    details
+                        .filter(|detail| detail["modality"] == "AUDIO")
+                        .map(|detail| detail["tokenCount"].as_u64().unwrap())
+                        .sum()
+                };
                 meaning.usage = Some(Usage {
                     prompt: count("promptTokenCount") + count("toolUsePromptTokenCount"),
                     completion: count("candidatesTokenCount") + count("thoughtsTokenCount"),
                     cached_read: count("cachedContentTokenCount"),
                     reasoning: count("thoughtsTokenCount"),
+                    audio_prompt: audio("promptTokensDetails"),
+                    audio_completion: audio("candidatesTokensDetails"),
                     ..Usage::default()
                 });
                 // Google's own sum is a second opinion.

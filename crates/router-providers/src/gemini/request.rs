@@ -32,12 +32,17 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::model::Model;
-use crate::canonical_request::{self, Addressee, invalid, is_neutral, labels, part};
+use crate::canonical_request::{self, Addressee, invalid, is_idle, labels, part};
 use crate::json_tree::{Node, Object};
 use crate::protocol::Target;
 use crate::raw_json::{self, Fields};
+use crate::unsupported::is_neutral;
 
 const GEMINI: Addressee = Addressee("Gemini");
+/// What Gemini cannot do anything with.
+const BEYOND: [&str; 6] = ["logit_bias", "modalities", "audio", "functions", "function_call", "moderation"];
+/// What need not be sent where it asks for nothing.
+const IDLE: [&str; 5] = ["presence_penalty", "frequency_penalty", "n", "logprobs", "top_logprobs"];
 
 /// Where Gemini is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +73,8 @@ pub(super) fn encode(target: &Target, request: &ChatRequest, host: Host) -> Resu
     if let Some(format) = fields.get("response_format") {
         response_format(format, &mut config)?;
         if tools.has_functions && config.has("responseMimeType") && !model.mixes_json_and_tools() {
-            return Err(GEMINI.unsupported("`response_format` beside `tools`, before Gemini 3,"));
+            let what = "`response_format` beside `tools`, before Gemini 3,";
+            return Err(GEMINI.unsupported(what));
         }
     }
     config.set_some("thinkingConfig", thinking::config(&fields, model)?);
@@ -90,6 +96,9 @@ fn translate<'a>(
     config: &mut Object<'a>,
     body: &mut Object<'a>,
 ) -> Result<(), ProviderError> {
+    if is_idle(&name, value, &BEYOND, GEMINI)? || (IDLE.contains(&&*name) && is_neutral(&name, value)) {
+        return Ok(());
+    }
     match &*name {
         // Done elsewhere.
         "model"
@@ -121,8 +130,6 @@ fn translate<'a>(
         "temperature" | "seed" => config.set(name, value),
         "top_p" => config.set("topP", value),
         "top_k" => config.set("topK", value),
-        "presence_penalty" | "frequency_penalty" | "n" | "logprobs" | "top_logprobs"
-            if is_neutral(&name, value) => {}
         "presence_penalty" => config.set("presencePenalty", value),
         "frequency_penalty" => config.set("frequencyPenalty", value),
         "n" => config.set("candidateCount", value),
@@ -147,12 +154,10 @@ fn translate<'a>(
         "service_tier" => match (value.get(), host) {
             ("\"auto\"" | "\"default\"", _) => {}
             ("\"flex\"" | "\"priority\"", Host::AiStudio) => body.set("serviceTier", value),
-            (other, _) => return Err(GEMINI.unsupported(&format!("`service_tier` {other}"))),
+            (other, _) => {
+                return Err(GEMINI.unsupported(&format!("`service_tier` {other}")));
+            }
         },
-        "logit_bias" | "modalities" if is_neutral(&name, value) => {}
-        "logit_bias" | "modalities" | "audio" | "functions" | "function_call" | "moderation" => {
-            return Err(GEMINI.unsupported(&format!("`{name}`")));
-        }
         _ => body.set(name, value),
     }
     Ok(())
@@ -184,7 +189,10 @@ fn response_format<'a>(format: &'a RawValue, config: &mut Object<'a>) -> Result<
                 })?;
             config.set("responseJsonSchema", schema);
         }
-        other => return Err(GEMINI.unsupported(&format!("`response_format` of type {other}"))),
+        other => {
+            let what = format!("`response_format` of type {other}");
+            return Err(GEMINI.unsupported(&what));
+        }
     }
     config.set("responseMimeType", json!("application/json"));
     Ok(())

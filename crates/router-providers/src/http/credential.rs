@@ -1,7 +1,10 @@
-//! Credentials that are more than a header: tokens that expire.
+//! Credentials that are more than a header: tokens that expire, and signatures over each request.
 
+#[cfg(feature = "bedrock")]
+mod aws;
 mod google;
 
+use bytes::Bytes;
 use reqwest::Request;
 use router_core::ProviderError;
 use secrecy::SecretString;
@@ -16,6 +19,9 @@ pub(super) enum Credential {
     Constant,
     /// By an access token, fetched and kept fresh.
     Google(google::TokenSource),
+    /// By a signature over the request.
+    #[cfg(feature = "bedrock")]
+    Aws(aws::Signer),
 }
 
 impl Credential {
@@ -24,6 +30,8 @@ impl Credential {
         match row.auth {
             _ if endpoint.api_key.is_some() => Ok(Self::Constant),
             Auth::Google => google::TokenSource::new(endpoint, client).map(Self::Google),
+            #[cfg(feature = "bedrock")]
+            Auth::Aws => aws::Signer::new(endpoint).map(Self::Aws),
             Auth::Bearer | Auth::Header(_) => Ok(Self::Constant),
         }
     }
@@ -32,7 +40,11 @@ impl Credential {
     ///
     /// # Cancel safety
     /// A token that is being fetched when the future is dropped goes on being fetched by whoever asks next.
-    pub(super) async fn apply(&self, request: &mut Request) -> Result<(), ProviderError> {
+    #[cfg_attr(
+        not(feature = "bedrock"),
+        expect(unused_variables, reason = "only signatures look at the body")
+    )]
+    pub(super) async fn apply(&self, request: &mut Request, body: &Bytes) -> Result<(), ProviderError> {
         match self {
             Self::Constant => Ok(()),
             Self::Google(tokens) => {
@@ -40,6 +52,8 @@ impl Credential {
                 request.headers_mut().insert(http::header::AUTHORIZATION, token.header);
                 Ok(())
             }
+            #[cfg(feature = "bedrock")]
+            Self::Aws(signer) => signer.sign(request, body, std::time::SystemTime::now()),
         }
     }
 
@@ -55,6 +69,8 @@ impl Credential {
         match self {
             Self::Google(tokens) => tokens.current(),
             Self::Constant => None,
+            #[cfg(feature = "bedrock")]
+            Self::Aws(_) => None,
         }
     }
 }

@@ -106,7 +106,7 @@ impl HttpProvider {
     async fn send(&self, protocol: &dyn Protocol, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
-        self.credential.apply(&mut request).await?;
+        self.credential.apply(&mut request, &body).await?;
         *request.body_mut() = Some(body.into());
         let mut response = self
             .client
@@ -313,6 +313,8 @@ fn content(headers: &HeaderMap) -> Content {
 fn target(row: &'static Row, model: &str, endpoint: &Endpoint) -> Result<Target, EndpointError> {
     let base = match row.auth {
         Auth::Google => Cow::Owned(google::api_base(endpoint)?),
+        #[cfg(feature = "bedrock")]
+        Auth::Aws => Cow::Owned(crate::aws::api_base(endpoint)?),
         Auth::Bearer | Auth::Header(_) => {
             Cow::Borrowed(endpoint.api_base.as_deref().unwrap_or(row.api_base).trim())
         }
@@ -386,10 +388,9 @@ fn headers(row: &Row, endpoint: &Endpoint) -> Result<HeaderMap, EndpointError> {
 fn credential(auth: Auth, key: &SecretString) -> Result<(HeaderName, HeaderValue), EndpointError> {
     let key = key.expose_secret().trim();
     let (name, value) = match auth {
-        Auth::Bearer | Auth::Google => {
-            (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
-        }
         Auth::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(key)),
+        // Also in the clouds, where a key is one of several credentials.
+        _ => (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
     };
     let mut value = value.map_err(|_| EndpointError::ApiKey)?;
     value.set_sensitive(true);

@@ -23,7 +23,7 @@ const MIN_BUDGET: u64 = 1024;
 
 /// How much a model shall think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reasoning {
+pub(crate) enum Reasoning {
     /// As much as it sees fit, in one of Anthropic's words for it.
     Effort(&'static str),
     /// At most this many tokens.
@@ -32,7 +32,7 @@ pub(super) enum Reasoning {
 
 impl Reasoning {
     /// Returns what an effort means to a model; `None` for no thinking at all.
-    pub(super) fn of(effort: &RawValue, model: &str) -> Result<Option<Self>, ProviderError> {
+    pub(crate) fn of(effort: &RawValue, model: &str) -> Result<Option<Self>, ProviderError> {
         let (word, budget) = match effort.get() {
             "\"none\"" => return Ok(None),
             "\"minimal\"" | "\"low\"" => ("low", 1024),
@@ -47,7 +47,7 @@ impl Reasoning {
     }
 
     /// Returns the `thinking` field that fits into the tokens allowed for the answer.
-    pub(super) fn thinking(self, max_tokens: Option<u64>) -> Option<Value> {
+    pub(crate) fn thinking(self, max_tokens: Option<u64>) -> Option<Value> {
         match self {
             Self::Effort(_) => Some(json!({"type": "adaptive"})),
             Self::Budget(budget) => {

@@ -43,7 +43,9 @@ pub(super) fn config<'a>(fields: &Fields<'a>, model: Model<'_>) -> Result<Option
         "\"low\"" => ("low", 1024),
         "\"medium\"" => ("medium", 8192),
         "\"high\"" | "\"xhigh\"" | "\"max\"" => ("high", 24576),
-        other => return Err(GEMINI.unsupported(&format!("`reasoning_effort` {other}"))),
+        other => {
+            return Err(GEMINI.unsupported(&format!("`reasoning_effort` {other}")));
+        }
     };
     match model.thinking() {
         Thinking::Level => Ok(Some(json!({"includeThoughts": true, "thinkingLevel": level}).into())),
