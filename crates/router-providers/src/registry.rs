@@ -90,14 +90,11 @@ const ROWS: &[Row] = &[
     },
     #[cfg(feature = "bedrock")]
     Row {
-        works_without_key: true, // signatures do, too
+        key_env: None,
+        works_without_key: true, // without a key of its own kind, that is
         auth: Auth::Aws,
-        ..hosted(
-            &["bedrock"],
-            "https://bedrock-runtime.REGION.amazonaws.com",
-            "AWS_BEARER_TOKEN_BEDROCK",
-            &crate::bedrock::Bedrock,
-        )
+        domains: &[".amazonaws.com", ".amazonaws.com.cn"],
+        ..hosted(&["bedrock"], "https://bedrock-runtime.REGION.amazonaws.com", "", &crate::bedrock::Bedrock)
     },
     Row {
         default_api_version: Some(azure::API_VERSION),
@@ -230,6 +227,7 @@ const ROWS: &[Row] = &[
         key_env: None,
         works_without_key: true, // without a key of its own kind, that is
         auth: Auth::Google,
+        domains: &[".googleapis.com"],
         ..hosted(&["vertex_ai"], "https://LOCATION-aiplatform.googleapis.com", "", &Vertex)
     },
     hosted(&["xai"], "https://api.x.ai/v1", "XAI_API_KEY", &OpenAi(Dialect::of("xAI").without_embeddings())),

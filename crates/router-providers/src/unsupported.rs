@@ -53,6 +53,8 @@ pub(crate) fn is_neutral(field: &str, value: &RawValue) -> bool {
             "logprobs" => json == "false",
             "modalities" => json.split_ascii_whitespace().collect::<String>() == r#"["text"]"#,
             "parallel_tool_calls" => json == "true",
+            // Asks for a search by being there.
+            "web_search_options" => false,
             "service_tier" => matches!(json, "\"auto\"" | "\"default\""),
             _ => !raw_json::is_filled(value),
         }
@@ -95,6 +97,7 @@ mod tests {
             ("temperature", "0"),
             ("logprobs", "true"),
             ("logit_bias", r#"{"1":2}"#),
+            ("web_search_options", "{}"),
             ("audio", "{\"a\":1}"),
         ] {
             assert!(!neutral(field, json), "{field} {json}");

@@ -328,6 +328,132 @@ async fn claude_on_vertex_is_asked_in_anthropics_words() {
     assert!(server.seen("/token").is_empty());
 }
 
+#[cfg(feature = "bedrock")]
+mod bedrock {
+    use super::*;
+
+    fn fixture(part: &str) -> Value {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bedrock");
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut found = entries.filter(|path| path.to_string_lossy().contains(part));
+        serde_json::from_slice(&std::fs::read(found.next().unwrap()).unwrap()).unwrap()
+    }
+
+    fn signed(server: &Server) -> Endpoint {
+        Endpoint::new("bedrock/us.amazon.nova-lite-v1:0")
+            .with_aws_bedrock_runtime_endpoint(&server.base)
+            .with_aws_region_name("us-east-1")
+            .with_aws_access_key_id("AKIAIOSFODNN7EXAMPLE")
+            .with_aws_secret_access_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+            .with_aws_session_token("session-token-123")
+    }
+
+    #[tokio::test]
+    async fn requests_are_signed_and_recorded_frames_are_read() {
+        let whole = fixture("bedrock_converse.parallel_tool_calls.us-anthropic")["response"]["body"].clone();
+        let stream = fixture("bedrock_converse.stream_text.us-amazon-nova-lite")["response"]["eventstream_base64"].clone();
+        let stream = STANDARD.decode(stream.as_str().unwrap()).unwrap();
+        let server = Server::start(move |request| {
+            if request.path.ends_with("-stream") {
+                (200, "content-type: application/vnd.amazon.eventstream\r\n".to_owned(), stream.clone())
+            } else {
+                answer(200, &whole)
+            }
+        })
+        .await;
+        let provider = connect(&signed(&server));
+        let reply = provider.complete(&ask()).await.unwrap();
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["choices"][0]["finish_reason"], "tool_calls");
+        let (chunks, result) = read(&*provider).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert!(!chunks.iter().filter_map(Chunk::text).collect::<String>().is_empty());
+        assert!(chunks.last().unwrap().usage.unwrap().completion > 0);
+
+        let paths: Vec<_> = server.seen("").into_iter().map(|request| request.path).collect();
+        assert_eq!(
+            paths,
+            [
+                "/model/us.amazon.nova-lite-v1%3A0/converse",
+                "/model/us.amazon.nova-lite-v1%3A0/converse-stream"
+            ]
+        );
+        for request in server.seen("") {
+            check_signature(&request, &server);
+        }
+    }
+
+    /// Computes the signature a second time, from the request as it arrived, step by step as AWS describes it.
+    fn check_signature(request: &Seen, server: &Server) {
+        use aws_lc_rs::{digest, hmac};
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let sha256 = |text: &str| hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        let sign = |key: &[u8], text: &str| {
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
+        };
+        let date = &request.headers["x-amz-date"];
+        let canonical = format!(
+            "POST\n{}\n\ncontent-type:application/json\nhost:{}\nx-amz-date:{date}\nx-amz-security-token:session-token-123\n\n\
+             content-type;host;x-amz-date;x-amz-security-token\n{}",
+            request.path.replace('%', "%25"),
+            server.base.trim_start_matches("http://"),
+            sha256(&request.body)
+        );
+        let scope = format!("{}/us-east-1/bedrock/aws4_request", &date[..8]);
+        let key = sign(b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", &date[..8]);
+        let key = sign(&sign(&sign(&key, "us-east-1"), "bedrock"), "aws4_request");
+        let signature =
+            hex(&sign(&key, &format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical))));
+        let expected = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/{scope}, \
+             SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature={signature}"
+        );
+        assert_eq!(request.headers["authorization"], expected);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_named_by_its_header_and_shows_no_secret() {
+        let server = Server::start(|_| {
+            let headers = "content-type: application/json\r\nx-amzn-errortype: ThrottlingException:http://internal/\r\nretry-after: 3\r\n";
+            (429, headers.to_owned(), br#"{"message":"Too many requests of session-token-123"}"#.to_vec())
+        })
+        .await;
+        let provider = connect(&signed(&server));
+        let error = provider.complete(&ask()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ProviderErrorKind::RateLimited, Some("ThrottlingException"))
+        );
+        assert_eq!(error.message(), "Too many requests of [redacted]");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+        assert!(!format!("{provider:?}").contains("wJalr"));
+    }
+
+    #[tokio::test]
+    async fn an_api_key_is_a_bearer_token() {
+        let whole = fixture("bedrock_converse.text")["response"]["body"].clone();
+        let server = Server::start(move |_| answer(200, &whole)).await;
+        let endpoint = Endpoint::new("bedrock/m").with_api_base(&server.base).with_api_key("bedrock-key-123");
+        connect(&endpoint).complete(&ask()).await.unwrap();
+        let request = server.seen("").pop().unwrap();
+        assert_eq!(request.headers["authorization"], "Bearer bedrock-key-123");
+        assert!(!request.headers.contains_key("x-amz-date"));
+    }
+
+    #[test]
+    fn without_a_credential_or_a_region_it_is_refused_with_the_remedy() {
+        let connect =
+            |endpoint: Endpoint| Providers::new().unwrap().connect(&endpoint).unwrap_err().to_string();
+        let error = connect(Endpoint::new("bedrock/m").with_aws_region_name("us-east-1"));
+        assert!(
+            error.contains("no credential: set `aws_access_key_id` and `aws_secret_access_key`"),
+            "{error}"
+        );
+        let keyed = Endpoint::new("bedrock/m").with_aws_access_key_id("AKIA").with_aws_secret_access_key("s");
+        assert_eq!(connect(keyed), "`aws_region_name` is missing: expected something like `us-east-1`");
+    }
+}
+
 #[test]
 fn a_cloud_without_a_credential_is_refused_with_the_remedy() {
     let connect = |endpoint: Endpoint| Providers::new().unwrap().connect(&endpoint).unwrap_err().to_string();

@@ -7,6 +7,7 @@ use router_providers::Endpoint;
 pub(super) fn fill(
     mut endpoint: Endpoint,
     provider: &str,
+    is_own_address: bool,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Endpoint {
     let first = |names: &[&str]| {
@@ -30,8 +31,7 @@ pub(super) fn fill(
             let aws = &mut endpoint.aws;
             let region = || first(&["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
             aws.region_name = aws.region_name.take().or_else(region);
-            let is_own_address = endpoint.api_base.is_none();
-            if is_own_address && aws.bedrock_runtime_endpoint.is_none() {
+            if endpoint.api_base.is_none() && aws.bedrock_runtime_endpoint.is_none() {
                 aws.bedrock_runtime_endpoint = first(&["AWS_BEDROCK_RUNTIME_ENDPOINT"]);
             }
             if is_own_address && endpoint.api_key.is_none() && aws.access_key_id.is_none() {
@@ -53,7 +53,8 @@ mod tests {
     use super::*;
 
     fn filled(endpoint: Endpoint, provider: &str, variables: &[(&str, &str)]) -> Endpoint {
-        fill(endpoint, provider, |name| {
+        let is_own_address = endpoint.api_base.is_none();
+        fill(endpoint, provider, is_own_address, |name| {
             variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
         })
     }

@@ -404,18 +404,13 @@ pub(super) fn connect(
         let own = variables.iter().find(|(known, _)| known == name);
         own.map(|(_, value)| value.expose_secret().to_owned()).or_else(|| std::env::var(name).ok())
     };
-    let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, environment)
+    let is_own_address = deployment.endpoint.api_base.as_ref().is_none_or(|base| model.is_own_address(base));
+    let mut endpoint = cloud::fill(deployment.endpoint.clone(), model.provider, is_own_address, environment)
         .with_drop_params(deployment.drop_params.unwrap_or(drop_params));
     let variable = |name: Option<&str>| environment(name?).filter(|value| !value.is_empty());
-    let is_own_address = match &endpoint.api_base {
-        Some(base) => model.is_own_address(base),
-        None => {
-            if let Some(base) = variable(model.base_env) {
-                endpoint = endpoint.with_api_base(base);
-            }
-            true
-        }
-    };
+    if let (None, Some(base)) = (&endpoint.api_base, variable(model.base_env)) {
+        endpoint = endpoint.with_api_base(base);
+    }
     if let (None, Some(version)) = (&endpoint.api_version, variable(model.version_env)) {
         endpoint = endpoint.with_api_version(version);
     }

@@ -274,6 +274,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::super::event_stream::write;
@@ -379,6 +380,56 @@ mod tests {
         assert_eq!(finish.1["choices"][0]["finish_reason"], "tool_calls");
         assert_eq!(finish.1["choices"][0]["native_finish_reason"], "tool_use");
         assert_eq!((usage.0, &usage.1["usage"]["total_tokens"]), (ChunkKind::Usage, &json!(14)));
+    }
+
+    proptest! {
+        /// Frames with good checksums and any content: the general test of arbitrary bytes hardly gets past those.
+        #[test]
+        fn any_frames_end_in_an_answer_or_a_typed_error(
+            frames in proptest::collection::vec((0_usize..8, any_payload()), 0..8),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            let names = ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "x"];
+            let frames = frames.into_iter().map(|(name, payload)| match names.get(name) {
+                Some(name) => write(&[(":message-type", "event"), (":event-type", name)], payload.as_bytes()),
+                None => write(&[(":message-type", "exception"), (":exception-type", "x")], payload.as_bytes()),
+            });
+            let bytes: Bytes = frames.collect::<Vec<_>>().concat().into();
+            let outcome = |pieces: &[Bytes]| {
+                let mut decoder = Decoder::new("", 0, "m");
+                let mut out = VecDeque::new();
+                let result = pieces
+                    .iter()
+                    .try_for_each(|piece| decoder.push(piece.clone(), &mut out).map(|_| ()))
+                    .and_then(|()| decoder.finish(&mut out));
+                let chunks: Vec<Value> =
+                    out.iter().map(|chunk| serde_json::from_slice(&chunk.data).expect("chunks are JSON")).collect();
+                (chunks, result.map_err(|error| error.kind()))
+            };
+            let at = cut.index(bytes.len() + 1);
+            let whole = outcome(std::slice::from_ref(&bytes));
+            prop_assert_eq!(outcome(&[bytes.slice(..at), bytes.slice(at..)]), whole);
+        }
+    }
+
+    fn any_payload() -> impl Strategy<Value = String> {
+        let delta = prop_oneof![
+            Just(json!({"text": "x"})),
+            Just(json!({"toolUse": {"input": "{"}})),
+            Just(json!({"reasoningContent": {"text": "r", "signature": "s"}})),
+            Just(json!({"reasoningContent": {"redactedContent": "AAAA"}})),
+            Just(json!(7)),
+        ];
+        let start = prop_oneof![
+            Just(json!({"toolUse": {"toolUseId": "a", "name": "f"}})),
+            Just(json!({"toolUse": 7}))
+        ];
+        let event = (0_u64..3, delta, start).prop_map(|(index, delta, start)| {
+            json!({"contentBlockIndex": index, "delta": delta, "start": start, "stopReason": "end_turn", "role": "assistant",
+                "usage": {"inputTokens": index, "outputTokens": 1}})
+            .to_string()
+        });
+        prop_oneof![8 => event, 1 => ".{0,20}", 1 => Just("{}".to_owned())]
     }
 
     #[test]

@@ -15,7 +15,15 @@ use crate::openai::OpenAi;
 use crate::openai::dialect::OPENAI;
 use crate::protocol::{Mode, Protocol, Target, WireReply};
 
-const PROTOCOLS: [&dyn Protocol; 5] = [&OpenAi(OPENAI), &Anthropic, &Gemini, &Mistral, &Cohere];
+const PROTOCOLS: &[&dyn Protocol] = &[
+    &OpenAi(OPENAI),
+    &Anthropic,
+    &Gemini,
+    &Mistral,
+    &Cohere,
+    #[cfg(feature = "bedrock")]
+    &crate::bedrock::Bedrock,
+];
 
 /// Bytes that come close to the real thing: pieces of both formats in any order, with garbage between.
 fn nearly_a_stream() -> impl Strategy<Value = Vec<u8>> {
@@ -90,6 +98,11 @@ fn json() -> impl Strategy<Value = Value> {
         "usageMetadata",
         "details",
         "inlineData",
+        "toolUse",
+        "toolUseId",
+        "reasoningContent",
+        "stopReason",
+        "contentBlockIndex",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -115,7 +128,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
         json().prop_map(|value| value.to_string().into_bytes()),
         json().prop_map(|value| format!("{{\"error\":{value}}}").into_bytes()),
         json().prop_map(|value| format!(
-            "{{\"choices\":[{value}],\"content\":[{value}],\"candidates\":[{value}]}}"
+            "{{\"choices\":[{value}],\"content\":[{value}],\"candidates\":[{value}],\"output\":{{\"message\":{{\"content\":[{value}]}}}}}}"
         )
         .into_bytes()),
     ]
@@ -126,7 +139,7 @@ proptest! {
     fn any_stream_ends_in_an_answer_or_a_typed_error(bytes in nearly_a_stream(), cut in any::<proptest::sample::Index>()) {
         for protocol in PROTOCOLS {
             let bytes = Bytes::from(bytes.clone());
-            let (chunks, result) = replay(protocol, &HeaderMap::new(), [bytes.clone()]);
+            let (chunks, result) = replay(*protocol, &HeaderMap::new(), [bytes.clone()]);
             for chunk in &chunks {
                 let data: Value = serde_json::from_slice(&chunk.data).expect("chunks are JSON");
                 prop_assert!(data.is_object());
@@ -135,7 +148,7 @@ proptest! {
                 prop_assert!(!chunks.is_empty());
             }
             let at = cut.index(bytes.len() + 1);
-            let (cut_chunks, cut_result) = replay(protocol, &HeaderMap::new(), [bytes.slice(..at), bytes.slice(at..)]);
+            let (cut_chunks, cut_result) = replay(*protocol, &HeaderMap::new(), [bytes.slice(..at), bytes.slice(at..)]);
             prop_assert_eq!(chunks.len(), cut_chunks.len());
             prop_assert_eq!(result.map_err(|error| error.kind()), cut_result.map_err(|error| error.kind()));
         }

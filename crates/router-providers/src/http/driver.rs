@@ -87,7 +87,8 @@ impl HttpProvider {
         let binding = Binding::new(row, target(row, model, endpoint)?)
             .map_err(|problem| EndpointError::ApiBase { problem })?;
         let mut redactor = Redactor::default();
-        let keys = endpoint.api_key.iter().chain(&endpoint.azure_ad_token);
+        let keys = endpoint.api_key.iter().chain(&endpoint.azure_ad_token).chain(&endpoint.aws.session_token);
+        let keys = keys.chain(&endpoint.aws.secret_access_key);
         for secret in keys.chain(endpoint.headers.iter().map(|(_, value)| value)) {
             redactor.add(secret);
         }
