@@ -32,7 +32,8 @@ impl Continuer {
         // What is structured cannot be cut in two and glued together.
         let is_free_text = request.field("response_format").is_none_or(|format| format.contains("\"text\""))
             && request.field("n").is_none_or(|n| matches!(n, "1" | "null"))
-            && request.field("logprobs").is_none_or(|logprobs| matches!(logprobs, "false" | "null"));
+            && request.field("logprobs").is_none_or(|logprobs| matches!(logprobs, "false" | "null"))
+            && request.native().is_none_or(|native| native.untranslated().is_none());
         (settings.enable_mid_stream_fallback_continuation && is_free_text).then(|| Self {
             router: router.clone(),
             request: request.clone(),

@@ -30,10 +30,10 @@ mod tariffs;
 pub use router_core::{
     Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, ByteEstimate, CauseFacts, ChatRequest,
     ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Clock, Cost, DeploymentId, Edit,
-    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, KindPolicy, Metered, MinuteWindow, Observer,
-    Obstacle, Price, Provider, ProviderError, ProviderErrorKind, Reply, RequestContext, RequestError,
-    RouteFacts, ServiceTier, Severity, StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage,
-    Usd, check, strategies,
+    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, JsonObject, KindPolicy, Metered,
+    MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider, ProviderError,
+    ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity, StateStore,
+    Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
 };
 pub use router_telemetry::{Prices, PricesError, RateCard};
 

@@ -66,7 +66,7 @@ impl Payload for ChatRequest {
     }
 
     fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
-        Self::from_json(self.body_with(edits))
+        self.edited(edits)
     }
 
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::request::index::{self, Indexed};
+use crate::request::index::{self, JsonObject};
 use crate::{Edit, Headroom, RequestError, Usage};
 
 /// A request in the canonical shape, which is OpenAI's embeddings. It keeps the body as it came, as
@@ -25,7 +25,7 @@ use crate::{Edit, Headroom, RequestError, Usage};
 /// ```
 #[derive(Clone)]
 pub struct EmbeddingRequest {
-    indexed: Indexed,
+    indexed: JsonObject,
     model: Box<str>,
 }
 
@@ -38,7 +38,7 @@ impl EmbeddingRequest {
     /// # Errors
     /// [`RequestError`] names the place and what was expected there.
     pub fn from_json(body: impl Into<Bytes>) -> Result<Self, RequestError> {
-        let indexed = Indexed::read(body.into())?;
+        let indexed = JsonObject::read(body.into())?;
         let model = indexed.model()?;
         match indexed.field("input") {
             None => Err(RequestError::Missing { field: "input", expected: INPUT }),

@@ -70,7 +70,9 @@ pub use self::names::{Alias, BlankName, DeploymentId};
 pub use self::observer::{AttemptFacts, AttemptOutcome, CauseFacts, Content, Event, Observer, RouteFacts};
 pub use self::provider::Provider;
 pub use self::reply::{Chunk, ChunkKind, ChunkStream, Reply, StreamedReply};
-pub use self::request::{ChatRequest, ChatRequestBuilder, Edit, RequestError};
+pub use self::request::{
+    ChatRequest, ChatRequestBuilder, Edit, JsonObject, Native, NativeFormat, RequestError,
+};
 pub use self::route::{
     Attempt, AttemptCause, AttemptRecord, Explained, ExplainedPool, Route, RouteFailure, Step, Unfit, Verdict,
 };

@@ -2,13 +2,16 @@
 
 mod builder;
 pub(crate) mod index;
+mod native;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use self::builder::ChatRequestBuilder;
-use self::index::Indexed;
+pub use self::index::JsonObject;
+pub use self::native::{Native, NativeFormat};
 
 /// A request in the canonical shape, which is OpenAI's chat completions.
 ///
@@ -28,10 +31,11 @@ use self::index::Indexed;
 /// ```
 #[derive(Clone)]
 pub struct ChatRequest {
-    indexed: Indexed,
+    indexed: JsonObject,
     model: Box<str>,
     stream: bool,
     include_usage: bool,
+    native: Option<Arc<Native>>,
 }
 
 /// A change to one top-level field of a request body.
@@ -111,7 +115,7 @@ impl ChatRequest {
     /// # Errors
     /// [`RequestError`] names the place and what was expected there.
     pub fn from_json(body: impl Into<Bytes>) -> Result<Self, RequestError> {
-        let indexed = Indexed::read(body.into())?;
+        let indexed = JsonObject::read(body.into())?;
         let model = indexed.model()?;
         match indexed.field("messages") {
             None => return Err(RequestError::Missing { field: "messages", expected: "an array" }),
@@ -130,7 +134,7 @@ impl ChatRequest {
             .transpose()?
             .flatten();
         let include_usage = indexed.field("stream_options").map_or(Ok(false), asks_for_usage)?;
-        Ok(Self { indexed, model, stream: stream.unwrap_or(false), include_usage })
+        Ok(Self { indexed, model, stream: stream.unwrap_or(false), include_usage, native: None })
     }
 
     /// Starts a request to `model`, an alias, to be filled with messages and parameters.
@@ -186,6 +190,29 @@ impl ChatRequest {
     /// Returns the body with some top-level fields changed. Everything else is copied as it stands; one allocation.
     pub fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
         self.indexed.with(edits)
+    }
+
+    /// Returns the request with some top-level fields changed. Another model, and fields that are taken out for the router, leave what
+    /// is asked as it is; any other change makes it a request that its caller never wrote, so that [`native`](Self::native) is gone.
+    ///
+    /// # Errors
+    /// When the changed request is none.
+    pub fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
+        let asks_the_same = edits.iter().all(|(name, edit)| *name == "model" || *edit == Edit::Remove);
+        let native = self.native.clone().filter(|_| asks_the_same);
+        Ok(Self { native, ..Self::from_json(self.body_with(edits))? })
+    }
+
+    /// Adds the caller's own words, of which this request is the translation.
+    #[must_use]
+    pub fn with_native(mut self, native: Native) -> Self {
+        self.native = Some(Arc::new(native));
+        self
+    }
+
+    /// Returns the request as its caller wrote it, where that is in another format.
+    pub fn native(&self) -> Option<&Native> {
+        self.native.as_deref()
     }
 }
 

@@ -10,7 +10,7 @@ mod wire;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use router_core::{ChatRequest, ProviderError, Reply};
+use router_core::{ChatRequest, NativeFormat, ProviderError, Reply};
 
 use self::request::Envelope;
 #[cfg(feature = "bedrock")]
@@ -30,6 +30,10 @@ impl Protocol for Anthropic {
 
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[("anthropic-version", "2023-06-01")]
+    }
+
+    fn native(&self) -> Option<NativeFormat> {
+        Some(NativeFormat::AnthropicMessages)
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {

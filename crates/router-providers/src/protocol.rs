@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use router_core::{ChatRequest, Chunk, EmbeddingReply, EmbeddingRequest, ProviderError, Reply};
+use router_core::{ChatRequest, Chunk, EmbeddingReply, EmbeddingRequest, NativeFormat, ProviderError, Reply};
 
 /// One wire format, without any I/O: bytes in, bytes out. Vendors that speak the same format share it and differ in data.
 pub(crate) trait Protocol: fmt::Debug + Send + Sync {
@@ -26,6 +26,11 @@ pub(crate) trait Protocol: fmt::Debug + Send + Sync {
     /// Returns the headers of the format itself, besides the credential and the content type.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Returns the format, other than the canonical one, whose requests are sent as their callers wrote them.
+    fn native(&self) -> Option<NativeFormat> {
+        None
     }
 
     /// Writes the body of a request. An error here means that nothing was sent.

@@ -14,9 +14,9 @@ use super::{Edit, RequestError};
 /// More top-level fields than this no caller needs; looking for duplicates stays cheap below it.
 const MAX_FIELDS: usize = 256;
 
-/// A request body as it came, and where the fields of the JSON object in it lie.
+/// A JSON object as it came, and where its fields lie: it is read once, its values are neither parsed nor copied.
 #[derive(Clone)]
-pub(crate) struct Indexed {
+pub struct JsonObject {
     body: Bytes,
     fields: SmallVec<[Field; 12]>,
 }
@@ -28,9 +28,13 @@ struct Field {
     value: (u32, u32),
 }
 
-impl Indexed {
+impl JsonObject {
     /// Reads a body, which has to be a JSON object without duplicate fields.
-    pub(crate) fn read(body: Bytes) -> Result<Self, RequestError> {
+    ///
+    /// # Errors
+    /// [`RequestError`] says where it is not.
+    pub fn read(body: impl Into<Bytes>) -> Result<Self, RequestError> {
+        let body = body.into();
         if u32::try_from(body.len()).is_err() {
             return Err(RequestError::TooLarge { what: "its length in bytes", limit: u32::MAX as usize });
         }
@@ -59,15 +63,33 @@ impl Indexed {
         Ok(Self { body, fields })
     }
 
-    /// Returns the body.
-    pub(crate) const fn body(&self) -> &Bytes {
+    /// Returns the body as it came.
+    pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
     /// Returns the JSON text of a field.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| self.text(field.name) == name)?;
         Some(self.text(field.value))
+    }
+
+    /// Returns the names of the fields and their JSON texts, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|field| (self.text(field.name), self.text(field.value)))
+    }
+
+    /// Reads a field; `None` when it is not there or null.
+    ///
+    /// # Errors
+    /// [`RequestError::Wrong`] when it is not what was `expected`.
+    pub fn get<'a, T: Deserialize<'a>>(
+        &'a self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, RequestError> {
+        let value = self.field(field).filter(|value| *value != "null");
+        value.map(|value| parse(field, expected, value)).transpose()
     }
 
     /// Reads the model, which every request names.
@@ -87,7 +109,7 @@ impl Indexed {
     }
 
     /// Returns the body with some fields changed. Everything else is copied as it stands; one allocation.
-    pub(crate) fn with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
+    pub fn with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
         let grown: usize = edits
             .iter()
             .map(|(name, edit)| match edit {
@@ -129,6 +151,14 @@ impl Indexed {
         // The index was made from this body, so neither default is ever taken.
         let bytes = self.body.get(start as usize..end as usize);
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for JsonObject {
+    /// Shows the names of the fields and the size, never what stands in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.fields().map(|(name, _)| name).collect();
+        f.debug_struct("JsonObject").field("fields", &names).field("bytes", &self.body.len()).finish()
     }
 }
 

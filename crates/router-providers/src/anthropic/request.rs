@@ -1,4 +1,4 @@
-//! From a canonical request to Anthropic's.
+//! From a canonical request to Anthropic's. One that was written in Anthropic's format is sent as it was written.
 //!
 //! Each of OpenAI's fields is translated, dropped because it says nothing or only hints, or refused before anything is sent:
 //! then another deployment may do it. What is in no list of OpenAI's passes through, so that Anthropic's own fields
@@ -26,7 +26,7 @@ mod tools;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use router_core::{ChatRequest, ProviderError};
+use router_core::{ChatRequest, Edit, Native, NativeFormat, ProviderError};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -56,6 +56,10 @@ pub(super) fn encode(
     mode: Mode,
     envelope: Envelope,
 ) -> Result<Bytes, ProviderError> {
+    if let Some(native) = request.native().filter(|native| native.format() == NativeFormat::AnthropicMessages)
+    {
+        return Ok(as_written(native, target, mode, envelope));
+    }
     let fields: Fields<'_> =
         serde_json::from_slice(request.body()).map_err(|_| invalid("the body is not a JSON object"))?;
     let mut body = Object::default();
@@ -99,6 +103,20 @@ pub(super) fn encode(
         body.set("stream", json!(true));
     }
     serde_json::to_vec(&body).map(Bytes::from).map_err(|_| invalid("the request cannot be written as JSON"))
+}
+
+/// Addresses a request that its caller wrote in Anthropic's format.
+fn as_written(native: &Native, target: &Target, mode: Mode, envelope: Envelope) -> Bytes {
+    let stream = if mode == Mode::Stream { Edit::Set("true") } else { Edit::Remove };
+    let stream = ("stream", stream);
+    match envelope {
+        Envelope::Api => native.body_with(&[("model", Edit::Set(&target.model_json)), stream]),
+        Envelope::Vertex => native.body_with(&[
+            ("model", Edit::Remove),
+            ("anthropic_version", Edit::Set("\"vertex-2023-10-16\"")),
+            stream,
+        ]),
+    }
 }
 
 /// Translates the fields that stand for themselves.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use router_core::{ChatRequest, ProviderError, Reply};
+use router_core::{ChatRequest, NativeFormat, ProviderError, Reply};
 
 use super::request::{self, Envelope};
 use super::{errors, reply, stream};
@@ -21,6 +21,10 @@ impl Protocol for VertexClaude {
             Mode::Stream => "streamRawPredict",
         };
         format!("/publishers/anthropic/models/{}:{method}", segment(&target.model))
+    }
+
+    fn native(&self) -> Option<NativeFormat> {
+        Some(NativeFormat::AnthropicMessages)
     }
 
     fn encode(&self, target: &Target, request: &ChatRequest, mode: Mode) -> Result<Bytes, ProviderError> {

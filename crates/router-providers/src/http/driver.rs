@@ -10,8 +10,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use router_core::{
-    ChatRequest, Edit, EmbeddingReply, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind, Reply,
-    StreamedReply,
+    ChatRequest, Edit, EmbeddingReply, EmbeddingRequest, Native, Provider, ProviderError, ProviderErrorKind,
+    Reply, StreamedReply,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -104,9 +104,18 @@ impl HttpProvider {
     }
 
     /// Sends a request and returns the response once its head is there, if it is a success.
-    async fn send(&self, protocol: &dyn Protocol, url: &Url, body: Bytes) -> Result<Response, ProviderError> {
+    async fn send(
+        &self,
+        protocol: &dyn Protocol,
+        url: &Url,
+        body: Bytes,
+        native: Option<&Native>,
+    ) -> Result<Response, ProviderError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
+        for (name, value) in native.into_iter().flat_map(Native::headers) {
+            request.headers_mut().append(name, value.clone());
+        }
         self.credential.apply(&mut request, &body).await?;
         *request.body_mut() = Some(body.into());
         let mut response = self
@@ -193,15 +202,17 @@ impl HttpProvider {
 
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
         let binding = self.bind(request.model())?;
+        let native = native(binding.protocol, request)?;
         let (body, _) = self.fitted(&binding, request, Mode::Whole)?;
-        let response = self.send(binding.protocol, &binding.whole_url, body).await?;
+        let response = self.send(binding.protocol, &binding.whole_url, body, native).await?;
         self.read_reply(&binding, response).await
     }
 
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let binding = self.bind(request.model())?;
+        let native = native(binding.protocol, request)?;
         let (body, _) = self.fitted(&binding, request, Mode::Stream)?;
-        let response = self.send(binding.protocol, &binding.stream_url, body).await?;
+        let response = self.send(binding.protocol, &binding.stream_url, body, native).await?;
         match content(response.headers()) {
             Content::Events => {}
             // An error under status 200, or a host that does not stream and sends everything at once.
@@ -231,7 +242,7 @@ impl HttpProvider {
             return Err(ProviderError::new(ProviderErrorKind::Unsupported, message));
         };
         let body = embeddings.encode(&binding.target, request)?;
-        let reply = self.read(self.send(binding.protocol, url, body).await?).await?;
+        let reply = self.read(self.send(binding.protocol, url, body, None).await?).await?;
         let headroom = headroom(&reply.headers);
         Ok(EmbeddingReply { headroom, ..embeddings.decode(&binding.target, request, reply)? })
     }
@@ -269,6 +280,22 @@ impl fmt::Debug for HttpProvider {
             .field("model", &self.binding.target.model)
             .field("url", &self.binding.whole_url.as_str())
             .finish_non_exhaustive()
+    }
+}
+
+/// Returns the caller's own words where the protocol understands them; fails where only others would, and the translation does not do.
+fn native<'r>(
+    protocol: &dyn Protocol,
+    request: &'r ChatRequest,
+) -> Result<Option<&'r Native>, ProviderError> {
+    let Some(native) = request.native() else { return Ok(None) };
+    match native.untranslated() {
+        _ if protocol.native() == Some(native.format()) => Ok(Some(native)),
+        None => Ok(None),
+        Some(what) => {
+            let message = format!("{what} cannot be said in this provider's format");
+            Err(ProviderError::new(ProviderErrorKind::Unsupported, message))
+        }
     }
 }
 
