@@ -2,8 +2,12 @@
 
 mod access;
 mod answers;
+mod completions;
 mod limits;
+mod messages;
 mod reload;
+mod responses;
+mod robustness;
 
 use std::time::Duration;
 

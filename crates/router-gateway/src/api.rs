@@ -3,16 +3,22 @@
 mod answer;
 mod body;
 mod call;
+mod canonical;
 mod chat;
+mod completions;
 mod cors;
 mod embeddings;
 mod errors;
 mod headers;
 mod health;
+mod json;
+mod messages;
 mod model_info;
 mod models;
+mod responses;
 mod sse;
 mod state;
+mod translated;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -28,12 +34,19 @@ use crate::serving::places::take_place;
 pub fn app(app: App) -> Router {
     let answering = Router::new();
     let answering = both(answering, "/chat/completions", post(chat::completions));
+    let answering = both(answering, "/completions", post(completions::create));
+    let answering = both(answering, "/responses", post(responses::create));
     let answering = both(answering, "/embeddings", post(embeddings::create))
         .route_layer(from_fn_with_state(app.clone(), take_place));
     let listing = both(Router::new(), "/models", get(models::list));
     let listing = both(listing, "/models/{*id}", get(models::one));
     let listing = both(listing, "/model/info", get(model_info::list));
     let for_callers = answering.merge(listing).route_layer(from_fn_with_state(app.clone(), require_caller));
+    let anthropics = both(Router::new(), "/messages", post(messages::create))
+        .route_layer(from_fn_with_state(app.clone(), take_place));
+    let anthropics = both(anthropics, "/messages/count_tokens", post(messages::count_tokens))
+        .route_layer(from_fn_with_state(app.clone(), require_caller))
+        .route_layer(from_fn(messages::in_anthropics_shape));
     let for_the_operator = Router::new()
         .route("/health", get(health::deployments))
         .route("/router/state", get(state::state))
@@ -44,6 +57,7 @@ pub fn app(app: App) -> Router {
         .route("/health/liveness", get(health::live))
         .route("/health/readiness", get(health::ready));
     for_callers
+        .merge(anthropics)
         .merge(for_the_operator)
         .merge(for_everybody)
         .fallback(errors::no_such_path)

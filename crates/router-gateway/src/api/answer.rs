@@ -72,8 +72,13 @@ impl AnswerStream {
         self.stream.continuation()
     }
 
+    /// Returns how many tokens the prompt is estimated to have.
+    pub(super) const fn prompt_tokens(&self) -> u64 {
+        self.bill.prompt_tokens()
+    }
+
     /// Returns the tokens used so far: as the provider says, or by estimate.
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         let estimate = || Usage {
             prompt: self.bill.prompt_tokens(),
             completion: self.content_chunks,

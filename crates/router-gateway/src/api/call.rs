@@ -111,6 +111,12 @@ impl Call {
         self.router().on_behalf_of(context)
     }
 
+    /// Returns what a request will probably use. Nothing is called, and nothing owed.
+    pub(crate) fn estimate(&self, request: ChatRequest) -> Result<Estimate, ApiError> {
+        let request = self.permit(request)?;
+        Ok(self.router().estimate(&request))
+    }
+
     fn headers(&self, report: &RouteReport) -> HeaderMap {
         answer_headers(&self.context, report, None)
     }

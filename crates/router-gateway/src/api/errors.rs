@@ -20,7 +20,7 @@ pub(crate) struct ApiError {
     pub(crate) error: Detail,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Detail {
     pub(crate) message: String,
     #[serde(rename = "type")]
@@ -97,6 +97,30 @@ impl ApiError {
         Self::invalid(StatusCode::BAD_REQUEST, None, format!("the body cannot be read: {error}"))
     }
 
+    /// A field that is not what it should be.
+    pub(super) fn wrong(place: &str, expected: &str) -> Self {
+        let message = format!("`{place}` is wrong: expected {expected}");
+        Self::invalid(StatusCode::BAD_REQUEST, None, message).with_param(place)
+    }
+
+    /// A field that is not there.
+    pub(super) fn missing(place: &str) -> Self {
+        let message = format!("`{place}` is missing");
+        Self::invalid(StatusCode::BAD_REQUEST, None, message).with_param(place)
+    }
+
+    /// A field that asks for what this API cannot do here.
+    pub(super) fn unsupported(place: &str, why: &str) -> Self {
+        let message = format!("`{place}` is not supported: {why}");
+        Self::invalid(StatusCode::BAD_REQUEST, Some("unsupported_parameter"), message).with_param(place)
+    }
+
+    /// An answer that cannot be told in the words of the caller's API.
+    pub(super) fn untranslatable(error: &ProviderError) -> Self {
+        let (status, kind) = meaning(error.kind());
+        Self::new(status, kind, None, error.to_string())
+    }
+
     pub(super) fn no_such_model(id: &str) -> Self {
         let message = format!("there is no model `{id}`");
         Self::invalid(StatusCode::NOT_FOUND, Some("model_not_found"), message).with_param("model")
@@ -157,7 +181,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, *self.headers, Json(Envelope { error: &self.error })).into_response()
+        let body = Json(Envelope { error: &self.error });
+        let mut response = (self.status, *self.headers, body).into_response();
+        // For APIs that write errors in another shape.
+        response.extensions_mut().insert(self.error);
+        response
     }
 }
 
@@ -206,7 +234,7 @@ impl From<RouteError> for ApiError {
 }
 
 /// The status and OpenAI type that an SDK turns into the exception which fits.
-fn meaning(kind: ProviderErrorKind) -> (StatusCode, &'static str) {
+pub(super) fn meaning(kind: ProviderErrorKind) -> (StatusCode, &'static str) {
     use ProviderErrorKind as Kind;
     match kind {
         Kind::Authentication => (StatusCode::UNAUTHORIZED, "authentication_error"),
