@@ -2,6 +2,7 @@
 
 mod cargo;
 mod classifier;
+mod clients;
 mod fuzz;
 mod needs;
 
@@ -16,11 +17,14 @@ use crate::cargo::cargo;
 enum Xtask {
     /// Run every test: units, properties, documentation examples, whole-system tests.
     Test {
+        /// Run real clients against the gateway instead: OpenAI's and Anthropic's SDKs, the Vercel AI SDK, LangChain.
+        #[arg(long)]
+        clients: bool,
         /// Further arguments for `cargo test`, such as the name of a test.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run what CI runs: formatting, lints, documentation, tests.
+    /// Run what CI runs: formatting, lints, documentation, tests, real clients.
     Ci,
     /// Simulate ten million requests on a virtual clock and check what came of them.
     Simulate,
@@ -62,7 +66,8 @@ enum Bench {
 
 fn main() -> Result<()> {
     match Xtask::parse() {
-        Xtask::Test { arguments } => test(&arguments),
+        Xtask::Test { clients: true, .. } => clients::test(),
+        Xtask::Test { clients: false, arguments } => test(&arguments),
         Xtask::Ci => ci(),
         Xtask::Simulate => cargo("run --release -p system-tests --example ten_million").run(),
         Xtask::TrainClassifier => classifier::train(),
@@ -83,16 +88,17 @@ fn main() -> Result<()> {
 }
 
 fn test(arguments: &[String]) -> Result<()> {
-    needs::find_or_install()?;
+    needs::find_or_install(&needs::FOR_TESTS)?;
     cargo("test --workspace --all-features").args(arguments).run()
 }
 
 fn ci() -> Result<()> {
-    needs::find_or_install()?;
+    needs::find_or_install(&needs::FOR_TESTS)?;
     cargo("fmt --all --check").run()?;
     cargo("clippy --workspace --all-targets --all-features -- -D warnings").run()?;
     cargo("doc --workspace --all-features --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()?;
-    cargo("xtask test").run()
+    cargo("xtask test").run()?;
+    clients::test()
 }
 
 fn decision() -> Result<()> {

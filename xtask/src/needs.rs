@@ -5,37 +5,63 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// A program, and the Debian package that brings it.
-struct Need {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
     program: &'static str,
+    /// What to call it with, to see that it is there and whole.
+    trial: &'static [&'static str],
     package: &'static str,
     why: &'static str,
 }
 
-const NEEDS: [Need; 2] = [
-    Need { program: "cc", package: "gcc", why: "to build the TLS library" },
-    Need { program: "redis-server", package: "redis-server", why: "to test shared state on the real thing" },
-];
+const VERSION: &[&str] = &["--version"];
 
-/// Makes sure that everything is there.
-pub(crate) fn find_or_install() -> Result<()> {
-    for need in NEEDS {
-        if !is_there(need.program) {
-            install(&need)?;
+const C_COMPILER: Need =
+    Need { program: "cc", trial: VERSION, package: "gcc", why: "to build the TLS library" };
+const REDIS: Need = Need {
+    program: "redis-server",
+    trial: VERSION,
+    package: "redis-server",
+    why: "to test shared state on the real thing",
+};
+pub(crate) const PYTHON: Need =
+    Need { program: "python3", trial: VERSION, package: "python3", why: "to run Python clients" };
+pub(crate) const VENV: Need = Need {
+    program: "python3",
+    trial: &["-c", "import ensurepip, venv"],
+    package: "python3-venv",
+    why: "to install Python clients apart from the system",
+};
+pub(crate) const NODE: Need =
+    Need { program: "node", trial: VERSION, package: "nodejs", why: "to run JavaScript clients" };
+pub(crate) const NPM: Need =
+    Need { program: "npm", trial: VERSION, package: "npm", why: "to install JavaScript clients" };
+
+/// What the tests in Rust need.
+pub(crate) const FOR_TESTS: [Need; 2] = [C_COMPILER, REDIS];
+
+/// Makes sure that all of these are there.
+pub(crate) fn find_or_install(needs: &[Need]) -> Result<()> {
+    for need in needs {
+        if !is_there(need) {
+            install(need)?;
         }
     }
     Ok(())
 }
 
-fn is_there(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+fn is_there(need: &Need) -> bool {
+    let mut trial = Command::new(need.program);
+    let found = trial.args(need.trial).stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
 #[expect(clippy::print_stderr, reason = "tells the person at the terminal what is installed")]
 fn install(need: &Need) -> Result<()> {
-    let Need { program, package, why } = need;
+    const APT: Need = Need { program: "apt-get", trial: VERSION, package: "apt", why: "to install programs" };
+    let Need { program, package, why, .. } = need;
     let ask = format!("`{program}` is needed {why}: install it (on Debian: apt-get install {package})");
-    if !is_there("apt-get") {
+    if !is_there(&APT) {
         bail!(ask);
     }
     eprintln!("$ apt-get install {package}   ({why})");
@@ -46,5 +72,5 @@ fn install(need: &Need) -> Result<()> {
             bail!(ask);
         }
     }
-    if is_there(program) { Ok(()) } else { bail!(ask) }
+    if is_there(need) { Ok(()) } else { bail!(ask) }
 }
