@@ -13,6 +13,7 @@ use router_core::{
     TokenCounter, strategies,
 };
 use router_providers::Providers;
+use router_state::{RedisAddress, RedisError, RedisStore};
 use router_telemetry::Prices;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -55,6 +56,8 @@ pub struct RouterBuilder {
     observes_content: bool,
     prices: Option<Prices>,
     state_store: Option<Arc<dyn StateStore>>,
+    redis: Option<RedisAddress>,
+    is_redis_required: bool,
     classifier: Option<(String, Arc<dyn Classifier>)>,
     token_counter: Option<Arc<dyn TokenCounter>>,
     clock: Option<Arc<dyn Clock>>,
@@ -293,6 +296,30 @@ impl RouterBuilder {
         self
     }
 
+    /// Shares cooldowns and what was consumed of limits with other processes through Redis. `build` then has to be called in a tokio
+    /// runtime; it does not wait for the connection. A [`state_store`](Self::state_store) of your own wins.
+    pub fn redis(mut self, address: RedisAddress) -> Self {
+        self.redis = Some(address);
+        self
+    }
+
+    /// Says that nothing is to be served without Redis: see [`probe_redis`](Self::probe_redis).
+    pub const fn redis_required(mut self) -> Self {
+        self.is_redis_required = true;
+        self
+    }
+
+    /// Connects to Redis once, where it is required.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or refuses us.
+    pub async fn probe_redis(&self) -> Result<(), RedisError> {
+        match &self.redis {
+            Some(address) if self.is_redis_required => RedisStore::probe(address).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Shares what is learned about deployments with other routers.
     pub fn state_store(mut self, store: Arc<dyn StateStore>) -> Self {
         self.state_store = Some(store);
@@ -429,6 +456,14 @@ impl RouterBuilder {
             }),
             None => Fleet::new(catalog),
         };
+        let redis = match self.redis.map(|address| redis_store(address, previous)).transpose() {
+            Ok(redis) => redis,
+            Err(error) => {
+                problems.add(Place::Setting("redis"), error.to_string());
+                return Err(BuildError(problems.found));
+            }
+        };
+        let shared = redis.clone().map(|store| store as Arc<dyn StateStore>);
         // Moments of the one are moments of the other.
         let clock = self.clock.or_else(|| previous.map(|router| Arc::clone(&router.parts.clock)));
         Ok(Router::assemble(Parts {
@@ -438,12 +473,21 @@ impl RouterBuilder {
             observers: self.observers.into(),
             observes_content: self.observes_content,
             tariffs: Tariffs::new(prices, cards.into()),
-            state_store: self.state_store,
+            state_store: self.state_store.or(shared),
+            redis,
             classifier,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             seeds: first_seed(),
         }))
+    }
+}
+
+/// The store of the router before, when it is at the same address: its connection and its books go on.
+fn redis_store(address: RedisAddress, previous: Option<&Router>) -> Result<Arc<RedisStore>, RedisError> {
+    match previous.and_then(|router| router.parts.redis.as_ref()) {
+        Some(store) if *store.address() == address => Ok(Arc::clone(store)),
+        Some(_) | None => RedisStore::start(address).map(Arc::new),
     }
 }
 

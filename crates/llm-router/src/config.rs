@@ -85,6 +85,11 @@ impl ConfigFile {
         (self.builder, self.general)
     }
 
+    /// Returns the builder as the file made it.
+    pub const fn builder(&self) -> &RouterBuilder {
+        &self.builder
+    }
+
     /// Returns the builder, to add what a file cannot say, such as observers.
     pub fn into_builder(self) -> RouterBuilder {
         self.builder

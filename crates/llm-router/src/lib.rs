@@ -35,6 +35,7 @@ pub use router_core::{
     ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity, StateStore,
     Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
 };
+pub use router_state::{MemoryStore, RedisAddress, RedisError, RedisStatus, RedisStore};
 pub use router_telemetry::{Prices, PricesError, RateCard};
 
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};

@@ -11,6 +11,7 @@ use router_core::{
     EmbeddingReply, EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider,
     Reply, RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
+use router_state::{RedisStatus, RedisStore};
 
 use crate::builder::{BuildError, RouterBuilder};
 use crate::config::{ConfigFile, ConfigFileError};
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) observes_content: bool,
     pub(crate) tariffs: Tariffs,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
+    /// The same, when it is Redis.
+    pub(crate) redis: Option<Arc<RedisStore>>,
     pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
     pub(crate) token_counter: Arc<dyn TokenCounter>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -121,6 +124,11 @@ impl Router {
             store.join(Arc::downgrade(&peer));
         }
         router
+    }
+
+    /// Returns how the connection to Redis is; `None` when state is not shared through it.
+    pub fn redis_status(&self) -> Option<RedisStatus> {
+        self.parts.redis.as_ref().map(|store| store.status())
     }
 
     /// Returns the same router for requests that are made in this context: observers are told of it. Cheap enough to be asked for

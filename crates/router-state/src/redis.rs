@@ -114,6 +114,11 @@ impl RedisStore {
         Session::open(address).await.map(|_| ())
     }
 
+    /// Returns where it is.
+    pub const fn address(&self) -> &RedisAddress {
+        &self.address
+    }
+
     /// Returns how the connection is.
     pub fn status(&self) -> RedisStatus {
         self.shared.status.get()

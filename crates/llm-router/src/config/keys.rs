@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Sections(&'static Keys),
     /// A list of `{alias: [alias, ...]}`.
     Fallbacks,
+    /// A list of `[host, port]` or `{host: ..., port: ...}`.
+    Nodes,
     /// `{name: alias}` or `{name: {model: alias, hidden: true}}`.
     Aliases,
     /// Numbers by exception class, whose names end like this.
@@ -74,7 +76,7 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
 }
 
 use Kind::{
-    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Number, Policies, Policy as ByKind, Seconds,
+    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Nodes, Number, Policies, Policy as ByKind, Seconds,
     Sections, Text, TextList, Texts,
 };
 
@@ -279,6 +281,26 @@ pub(super) static ROUTER_SETTINGS: Keys = Keys {
         key("default_max_parallel_requests", Count, "Calls in flight, for deployments that set none."),
         key("model_group_alias", Aliases, "Further names for pools."),
         key("pools", Sections(&POOL), "Overrides for single pools, by alias (ours)."),
+        key(
+            "redis_host",
+            Text,
+            "Where processes share what they learn; unset or empty: each learns by itself.",
+        ),
+        key("redis_port", Text, "Its port; 6379 where it is not set."),
+        key(
+            "redis_url",
+            Text,
+            "The same as one address: redis://user:password@host:port/database, rediss:// for TLS.",
+        ),
+        key("redis_username", Text, "The user there."),
+        key("redis_password", Text, "Its password."),
+        key("redis_db", Count, "The number of the database."),
+        key("redis_ssl", Boolean, "Whether the connection is encrypted (ours)."),
+        key("redis_cluster_nodes", Nodes, "Nodes of a Redis cluster."),
+        key("sentinel_nodes", Nodes, "Sentinels that know the master."),
+        key("service_name", Text, "The master's name there; mymaster where it is not set."),
+        key("sentinel_password", Text, "The password of the Sentinels."),
+        key("redis_required", Boolean, "End at the start when Redis cannot be reached or refuses (ours)."),
     ],
     not_supported: &[
         ("routing_strategy_args", "the strategies have nothing to set"),

@@ -4,6 +4,7 @@ mod general_settings;
 mod litellm_settings;
 mod model_list;
 mod policy;
+mod redis;
 mod router_settings;
 
 use secrecy::SecretString;

@@ -75,6 +75,15 @@ fn of(kind: Kind) -> Value {
             let targets = json!({"type": "array", "items": text()});
             json!({"type": "array", "items": {"type": "object", "additionalProperties": targets}})
         }
+        Kind::Nodes => {
+            let pair = json!({"type": "array", "items": text(), "minItems": 1, "maxItems": 2});
+            let named = json!({
+                "type": "object",
+                "properties": {"host": text(), "port": text()},
+                "required": ["host"],
+            });
+            json!({"type": "array", "minItems": 1, "items": {"anyOf": [pair, named]}})
+        }
         Kind::Aliases => {
             let hidden = json!({
                 "type": "object",

@@ -18,6 +18,22 @@ pub struct RedisAddress {
     tls: bool,
 }
 
+impl PartialEq for RedisAddress {
+    fn eq(&self, other: &Self) -> bool {
+        let plain =
+            |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+        let inner = |kind: &Kind| match kind {
+            Kind::Sentinel { password, .. } => plain(password),
+            Kind::Server(..) | Kind::Cluster(_) => None,
+        };
+        // What is shown of them tells nodes, service and kind apart.
+        self.to_string() == other.to_string()
+            && (&self.username, self.database, self.tls) == (&other.username, other.database, other.tls)
+            && plain(&self.password) == plain(&other.password)
+            && inner(&self.kind) == inner(&other.kind)
+    }
+}
+
 #[derive(Clone)]
 enum Kind {
     Server(String, u16),

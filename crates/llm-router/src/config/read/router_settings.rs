@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use router_core::{FallbackKind, Place, Strategy};
 
-use super::policy;
+use super::{policy, redis};
 use crate::builder::{PoolSettings, RouterBuilder, strategy_named};
 use crate::config::keys::{POOL, Policy};
 use crate::config::yaml::{Node, Section};
@@ -83,6 +83,7 @@ pub(super) fn read(mut builder: RouterBuilder, section: Section<'_>) -> RouterBu
         builder = builder.pool(alias, settings);
         pool.finish();
     }
+    builder = redis::read(builder, &section);
     section.finish();
     builder
 }
