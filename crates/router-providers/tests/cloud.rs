@@ -351,7 +351,9 @@ mod bedrock {
     #[tokio::test]
     async fn requests_are_signed_and_recorded_frames_are_read() {
         let whole = fixture("bedrock_converse.parallel_tool_calls.us-anthropic")["response"]["body"].clone();
-        let stream = fixture("bedrock_converse.stream_text.us-amazon-nova-lite")["response"]["eventstream_base64"].clone();
+        let stream =
+            fixture("bedrock_converse.stream_text.us-amazon-nova-lite")["response"]["eventstream_base64"]
+                .clone();
         let stream = STANDARD.decode(stream.as_str().unwrap()).unwrap();
         let server = Server::start(move |request| {
             if request.path.ends_with("-stream") {
