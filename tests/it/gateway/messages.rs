@@ -45,7 +45,7 @@ fn assembled(events: &[Value]) -> Value {
     let mut message = Value::Null;
     let mut pieces: Vec<String> = Vec::new();
     for event in events {
-        let index = event["index"].as_u64().unwrap_or(0) as usize;
+        let index = usize::try_from(event["index"].as_u64().unwrap_or(0)).unwrap();
         match event["type"].as_str().unwrap() {
             "message_start" => message = event["message"].clone(),
             "content_block_start" => {
@@ -65,10 +65,8 @@ fn assembled(events: &[Value]) -> Value {
                 }
                 pieces[index].push_str(delta["partial_json"].as_str().unwrap_or_default());
             }
-            "content_block_stop" => {
-                if !pieces[index].is_empty() {
-                    message["content"][index]["input"] = pieces[index].parse().unwrap();
-                }
+            "content_block_stop" if !pieces[index].is_empty() => {
+                message["content"][index]["input"] = pieces[index].parse().unwrap();
             }
             "message_delta" => {
                 for (name, value) in event["delta"].as_object().unwrap() {

@@ -43,12 +43,16 @@ struct BlockDelta<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    SignatureDelta { signature: &'a str },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Input { partial_json: &'a str },
 }
 
 impl MessageEvents {
@@ -124,7 +128,7 @@ impl MessageEvents {
         }
         if let Some(text) = message.text() {
             self.enter(Open::Text, || json!({"type": "text", "text": ""}), events);
-            self.add(Delta::TextDelta { text }, events);
+            self.add(Delta::Text { text }, events);
         }
         for call in message.tool_calls.iter().flatten() {
             self.call(call, events);
@@ -133,7 +137,7 @@ impl MessageEvents {
 
     fn think(&mut self, thinking: &str, events: &mut Events) {
         self.enter(Open::Thinking, || json!({"type": "thinking", "thinking": "", "signature": ""}), events);
-        self.add(Delta::ThinkingDelta { thinking }, events);
+        self.add(Delta::Thinking { thinking }, events);
     }
 
     /// Takes a block of thinking that is complete. Its text may have come before, piece by piece.
@@ -156,7 +160,7 @@ impl MessageEvents {
             self.think(&text(thinking).unwrap_or_default(), events);
         }
         if let Some(signature) = signature.and_then(text).filter(|signature| !signature.is_empty()) {
-            self.add(Delta::SignatureDelta { signature: &signature }, events);
+            self.add(Delta::Signature { signature: &signature }, events);
         }
         self.leave(events);
     }
@@ -175,7 +179,7 @@ impl MessageEvents {
         });
         let arguments = function.and_then(|function| function.arguments.as_deref()).unwrap_or_default();
         if !arguments.is_empty() {
-            add_to(block, Delta::InputJsonDelta { partial_json: arguments }, events);
+            add_to(block, Delta::Input { partial_json: arguments }, events);
         }
     }
 }
