@@ -147,8 +147,8 @@ fn wrong_keys_are_named_with_their_place_and_never_shown() {
     assert!(matches!(Serving::from_file(file, [], None), Err(FromFileError::File(_))));
 }
 
-#[test]
-fn the_examples_load_as_they_are_with_and_without_redis() {
+#[tokio::test]
+async fn the_examples_load_as_they_are_with_and_without_redis() {
     for name in ["basic", "per-pool", "production", "tasks", "tiers"] {
         let path =
             format!("{}/../crates/router-gateway/tests/configs/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
