@@ -473,6 +473,44 @@ async fn endless_bodies_are_not_read_to_their_end() {
 }
 
 #[tokio::test]
+async fn endless_headers_are_not_read_to_their_end() {
+    let base = socket(|mut stream| async move {
+        receive(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        while stream.write_all(&[b"x-filler: ", &[b'x'; 8192][..], b"\r\n"].concat()).await.is_ok() {}
+    })
+    .await;
+    let error = openai(&base).complete(&ask()).await.unwrap_err();
+    assert_eq!(error.kind(), ProviderErrorKind::Connection, "{error}");
+}
+
+/// The environment is read when a process makes its client, so this test runs itself a second time in another.
+#[tokio::test]
+async fn a_proxy_from_the_environment_is_used() {
+    const NAME: &str = "a_proxy_from_the_environment_is_used";
+    if std::env::var_os("IS_BEHIND_PROXY").is_some() {
+        let reply = openai("http://model.example/v1").complete(&ask()).await.unwrap();
+        assert_eq!(reply.text().as_deref(), Some("Through the proxy."));
+        return;
+    }
+    let server = MockServer::start("127.0.0.1:0").await.unwrap();
+    server.upstream("default").set(Behaviour::answering("Through the proxy."));
+    // A proxy gets the whole URL in its request line; the simulated provider takes the path from it.
+    let output = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args([NAME, "--exact"])
+        .env("IS_BEHIND_PROXY", "1")
+        .env("HTTP_PROXY", server.base_url())
+        .env("http_proxy", server.base_url())
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(server.upstream("default").requests().pop().unwrap().headers["host"], "model.example");
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_there_is_named_by_the_cause() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let error = openai(&format!("http://127.0.0.1:{port}/v1")).complete(&ask()).await.unwrap_err();
