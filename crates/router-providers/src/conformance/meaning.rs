@@ -305,12 +305,19 @@ fn gemini(responses: &[Value]) -> Meaning {
         }
         let counts = &response["usageMetadata"];
         let count = |name: &str| counts[name].as_u64().unwrap_or(0);
+        let audio = |name: &str| -> u64 {
+            let details = counts[name].as_array().into_iter().flatten();
+            let sound = details.filter(|detail| detail["modality"] == "AUDIO");
+            sound.map(|detail| detail["tokenCount"].as_u64().unwrap()).sum()
+        };
         if counts["promptTokenCount"].is_u64() {
             usage = Some(Usage {
                 prompt: count("promptTokenCount") + count("toolUsePromptTokenCount"),
                 completion: count("candidatesTokenCount") + count("thoughtsTokenCount"),
                 cached_read: count("cachedContentTokenCount"),
                 reasoning: count("thoughtsTokenCount"),
+                audio_prompt: audio("promptTokensDetails"),
+                audio_completion: audio("candidatesTokensDetails"),
                 ..Usage::default()
             });
         }
