@@ -12,7 +12,9 @@ mod errors;
 mod headers;
 mod health;
 mod json;
+mod live;
 mod messages;
+mod metrics;
 mod model_info;
 mod models;
 mod responses;
@@ -51,8 +53,11 @@ pub fn app(app: App) -> Router {
         .route("/health", get(health::deployments))
         .route("/router/state", get(state::state))
         .route("/router/explain", post(state::explain))
+        .route("/metrics", get(metrics::metrics))
+        .route("/ui/events", get(live::events))
         .route_layer(from_fn_with_state(app.clone(), require_master));
     let for_everybody = Router::new()
+        .route("/ui", get(live::page))
         .route("/health/liveliness", get(health::live))
         .route("/health/liveness", get(health::live))
         .route("/health/readiness", get(health::ready));

@@ -1,13 +1,14 @@
 //! What requests share.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use llm_router::{Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Ledger, LocalLedger, unknown_aliases};
 use crate::serving::Limits;
+use crate::watch::Watch;
 
 /// What serves a request: one configuration. A reload makes another; a request keeps the one it began with.
 #[derive(Debug, Clone)]
@@ -87,6 +88,7 @@ struct Shared {
     places: Arc<Semaphore>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    watch: OnceLock<Arc<Watch>>,
     draining: AtomicBool,
 }
 
@@ -109,9 +111,18 @@ impl App {
             limits,
             ledger,
             clock: Arc::new(SystemClock::new()),
+            watch: OnceLock::new(),
             draining: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Shows what this watch saw, at `/metrics` and on the live page. Give it to the routers that are served, too.
+    #[must_use]
+    pub fn with_watch(self, watch: Arc<Watch>) -> Self {
+        // The first one stays.
+        let _ = self.shared.watch.set(watch);
+        self
     }
 
     /// Serves this from now on. Requests under way end with what they began with.
@@ -148,5 +159,10 @@ impl App {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// Returns the watch over the traffic; one that saw nothing when there is none.
+    pub(crate) fn watch(&self) -> &Watch {
+        self.shared.watch.get_or_init(Arc::default)
     }
 }

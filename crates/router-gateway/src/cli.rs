@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::prices::PricesCommand;
+use crate::report::{self, ReportArgs};
+
 /// Routes LLM requests over pools of deployments, behind an OpenAI-compatible API.
 #[derive(Debug, Parser)]
 #[command(name = "llm-router", version, arg_required_else_help = true)]
@@ -28,6 +31,12 @@ pub(crate) enum Command {
     /// Simulate an OpenAI and Anthropic provider, to rehearse failures with.
     #[command(after_help = MOCK_HELP)]
     Mock(MockArgs),
+    /// Say whether routing works: where requests go, how often they fall back, what that saves, whether the hard ones were.
+    #[command(after_help = report::HELP)]
+    Report(ReportArgs),
+    /// What models charge.
+    #[command(subcommand)]
+    Prices(PricesCommand),
 }
 
 const SERVE_HELP: &str = "\
@@ -55,6 +64,10 @@ pub(crate) struct ServeArgs {
     /// How long requests under way may take to end after SIGTERM, in seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) drain: u64,
+
+    /// Keep an account of each request in this file, for `report`: JSON lines when it ends with .jsonl, else an SQLite database.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
 }
 
 const CHECK_HELP: &str = "\

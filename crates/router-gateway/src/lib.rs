@@ -6,6 +6,7 @@
 //! - [`App`] is what requests share: the router, who may call it, its limits. [`App::replace`] swaps them under live traffic.
 //! - [`app`] makes the HTTP service of it, one module per endpoint in `api/`.
 //! - [`Access`] knows the keys; a [`Ledger`] counts what each of them uses.
+//! - [`Watch`] sees the traffic: for `/metrics`, the live page `/ui`, and the sinks of records.
 //! - [`Server`] serves on a socket within [`Limits`] until it is told to stop, and then drains.
 
 mod access;
@@ -14,6 +15,7 @@ mod app;
 mod context;
 mod cost;
 mod serving;
+mod watch;
 
 pub use self::access::{
     Access, BudgetPeriod, Claim, KeyHash, KeyLimits, Ledger, LocalLedger, Refusal, Used, VirtualKey,
@@ -22,3 +24,4 @@ pub use self::access::{
 pub use self::api::app;
 pub use self::app::{App, Serving};
 pub use self::serving::{Limits, Server};
+pub use self::watch::Watch;

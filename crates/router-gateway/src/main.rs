@@ -4,7 +4,9 @@ mod check;
 mod cli;
 mod logs;
 mod mock;
+mod prices;
 mod reload;
+mod report;
 mod serve;
 mod sources;
 
@@ -28,6 +30,8 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
+        Command::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Prices(command) => prices::run(command).map(|()| ExitCode::SUCCESS),
         Command::Mock(args) => mock::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| fail(&error))

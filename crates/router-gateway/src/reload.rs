@@ -1,10 +1,11 @@
 //! Takes over a changed configuration while serving.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use llm_router::ConfigFile;
-use router_gateway::{App, Limits, Serving};
+use router_gateway::{App, Limits, Serving, Watch};
 
 use crate::serve::observers;
 
@@ -20,15 +21,16 @@ pub(crate) struct Reload {
     limits: Limits,
     /// Whether other machines can reach the gateway: then a configuration without keys is not taken over.
     needs_keys: bool,
+    watch: Arc<Watch>,
 }
 
 /// Size and time of each file; another content has another stamp.
 type Stamp = Vec<Option<(u64, SystemTime)>>;
 
 impl Reload {
-    pub(crate) fn new(path: &Path, file: &ConfigFile, needs_keys: bool) -> Self {
+    pub(crate) fn new(path: &Path, file: &ConfigFile, needs_keys: bool, watch: Arc<Watch>) -> Self {
         let limits = Limits::from(file.general());
-        Self { path: path.to_owned(), files: file.files().collect(), limits, needs_keys }
+        Self { path: path.to_owned(), files: file.files().collect(), limits, needs_keys, watch }
     }
 
     /// Reads the files again at each SIGHUP and when they change, for as long as it is polled.
@@ -81,7 +83,7 @@ impl Reload {
         if Limits::from(file.general()) != self.limits {
             tracing::warn!("limits in general_settings have changed: they hold after a restart");
         }
-        let serving = Serving::from_file(file, observers(), Some(&app.serving()))?;
+        let serving = Serving::from_file(file, observers(&self.watch), Some(&app.serving()))?;
         anyhow::ensure!(
             !self.needs_keys || !serving.is_open(),
             "it has no key any more, and other machines can reach this gateway"

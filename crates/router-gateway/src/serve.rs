@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use llm_router::{ConfigFile, Observer, RouterBuilder};
-use router_gateway::{App, Limits, Server, Serving};
+use router_gateway::{App, Limits, Server, Serving, Watch};
 use router_mock::MockServer;
-use router_telemetry::TracingObserver;
+use router_telemetry::{JsonLines, Sqlite, Telemetry, TracingObserver, Which};
 use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
@@ -19,6 +19,7 @@ use crate::sources;
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut mock: Option<MockServer> = None;
     let mut reload = None;
+    let watch = Arc::new(Watch::new(sinks(&args)?));
     let (serving, limits, origin) = match &args.config {
         Some(path) => {
             let file = ConfigFile::read(path)?;
@@ -27,8 +28,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
             }
             let limits = Limits::from(file.general());
             file.builder().probe_redis().await.context("`redis_required` is set")?;
-            reload = Some(Reload::new(path, &file, !args.host.is_loopback()));
-            let serving = Serving::from_file(file, observers(), None)?;
+            reload = Some(Reload::new(path, &file, !args.host.is_loopback(), Arc::clone(&watch)));
+            let serving = Serving::from_file(file, observers(&watch), None)?;
             (serving, limits, format!("from {}", path.display()))
         }
         None => {
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
                     )
                 }
             };
-            let router = observers().into_iter().fold(builder, RouterBuilder::observer).build()?;
+            let router = observers(&watch).into_iter().fold(builder, RouterBuilder::observer).build()?;
             (Serving::new(router), Limits::default(), origin)
         }
     };
@@ -60,7 +61,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
     greet(address, &serving, &origin).context("stdout is closed")?;
 
-    let app = App::with_limits(serving, limits);
+    let app = App::with_limits(serving, limits).with_watch(Arc::clone(&watch));
     let reloading = reload.map(|reload| tokio::spawn(reload.keep_up_to_date(app.clone())));
     let server = Server::new(listener, app, Duration::from_secs(args.drain));
     let ended = server.serve(stop_signal()).await.context("serving failed")?;
@@ -70,13 +71,32 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if !ended {
         tracing::warn!(seconds = args.drain, "requests were still under way when the drain time was over");
     }
+    if !watch.telemetry().shutdown(FLUSH_LIMIT) {
+        tracing::warn!(sinks = ?watch.telemetry().counts(), "records were still being written when their time was over");
+    }
     // The simulated providers live as long as the gateway.
     drop(mock);
     Ok(())
 }
 
-pub(crate) fn observers() -> [Arc<dyn Observer>; 1] {
-    [Arc::new(TracingObserver)]
+/// Whoever hears of every event: the log, and the watch over the traffic.
+pub(crate) fn observers(watch: &Arc<Watch>) -> [Arc<dyn Observer>; 2] {
+    [Arc::new(TracingObserver), Arc::clone(watch) as _]
+}
+
+/// How long records may take to be written at the end.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where the accounts of requests go.
+fn sinks(args: &ServeArgs) -> anyhow::Result<Telemetry> {
+    let telemetry = Telemetry::new();
+    let Some(path) = &args.records else { return Ok(telemetry) };
+    let named = || format!("--records {}", path.display());
+    Ok(if path.extension().is_some_and(|extension| extension == "jsonl") {
+        telemetry.sink(JsonLines::create(path).with_context(named)?, Which::All)
+    } else {
+        telemetry.sink(Sqlite::create(path).with_context(named)?, Which::All)
+    })
 }
 
 /// Says what is served and how to try it.

@@ -18,7 +18,7 @@ mod telemetry;
 mod tracing_observer;
 
 pub use self::closure::{ClosureObserver, observe_with};
-pub use self::metrics::Metrics;
+pub use self::metrics::{Metrics, PoolCounts};
 pub use self::prices::{Prices, PricesError, RateCard};
 pub use self::record::{AttemptRecord, CallRecord, Classified, CostParts, Outcome, RecordedContent, Tokens};
 pub use self::report::{

@@ -30,6 +30,22 @@ pub struct Metrics {
     cooldowns: Mutex<BTreeMap<Box<str>, u64>>,
 }
 
+/// What was counted of one pool: its requests by how they ended, and what the calls to its deployments used.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the names are those of the metrics")]
+pub struct PoolCounts {
+    pub pool: Box<str>,
+    pub answered: u64,
+    pub failed: u64,
+    pub abandoned: u64,
+    pub fallbacks: u64,
+    pub attempts: u64,
+    pub tokens: u64,
+    pub cost_pico_usd: u64,
+    pub unknown_costs: u64,
+}
+
 type Pair = (Box<str>, Box<str>);
 
 type Labels<'a> = [(&'a str, &'a str)];
@@ -89,6 +105,43 @@ impl Metrics {
         }
         render_sinks(&mut out, sinks);
         out.finish()
+    }
+
+    /// Returns what was counted, pool by pool.
+    pub fn pools(&self) -> Vec<PoolCounts> {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        let mut counts: Vec<PoolCounts> = pools
+            .iter()
+            .map(|(pool, series)| PoolCounts {
+                pool: pool.clone(),
+                answered: series.answered.load(Relaxed),
+                failed: series.failed.load(Relaxed),
+                abandoned: series.abandoned.load(Relaxed),
+                fallbacks: 0,
+                attempts: 0,
+                tokens: 0,
+                cost_pico_usd: 0,
+                unknown_costs: 0,
+            })
+            .collect();
+        for ((pool, _), series) in &*self.deployments.read().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(counts) = counts.iter_mut().find(|counts| counts.pool == *pool) {
+                let failed = series.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                counts.attempts += series.answered.load(Relaxed)
+                    + series.abandoned.load(Relaxed)
+                    + failed.values().sum::<u64>();
+                // Prompt and completion; the others are parts of them.
+                counts.tokens += series.tokens.iter().take(2).map(|count| count.load(Relaxed)).sum::<u64>();
+                counts.cost_pico_usd += series.cost.load(Relaxed);
+                counts.unknown_costs += series.unknown_costs.load(Relaxed);
+            }
+        }
+        for (((from, _), _), count) in &*self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(counts) = counts.iter_mut().find(|counts| counts.pool == *from) {
+                counts.fallbacks += count;
+            }
+        }
+        counts
     }
 
     fn render_pools(&self, out: &mut Exposition) {

@@ -347,6 +347,7 @@ pub(super) static LITELLM_SETTINGS: Keys = Keys {
         key("content_policy_fallbacks", Fallbacks, "As router_settings.content_policy_fallbacks, which win."),
         key("default_fallbacks", TextList, "As router_settings.default_fallbacks, which win."),
         key("drop_params", Boolean, "The same for deployments that do not say."),
+        key("model_prices", Text, "A price file that goes before the built-in table; ours."),
         key("cache", Boolean, "Answer identical requests from a cache."),
         key("cache_params", Kind::Section(&CACHE_PARAMS), "Where the cache is, and for how long."),
     ],

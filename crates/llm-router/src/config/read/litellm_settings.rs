@@ -1,6 +1,7 @@
 //! `litellm_settings`: defaults for the router, and the cache.
 
 use router_core::{FallbackKind, Place};
+use router_telemetry::Prices;
 
 use super::router_settings::{default_fallbacks, fallbacks};
 use crate::builder::RouterBuilder;
@@ -28,6 +29,14 @@ pub(super) fn read(
     set!("request_timeout", seconds, timeout);
     set!("allowed_fails", count, allowed_fails);
     set!("drop_params", boolean, drop_params);
+    if let Some(node) = section.get("model_prices")
+        && let Some(path) = node.string()
+    {
+        match Prices::built_in().with_file(&path) {
+            Ok(prices) => builder = builder.prices(prices),
+            Err(error) => node.complain(format!("{path} {error}")),
+        }
+    }
     let is_left_to_router = |name| router_settings.is_some_and(|section| section.get(name).is_some());
     if let Some(node) = section.get("default_fallbacks")
         && !is_left_to_router("default_fallbacks")

@@ -1,0 +1,67 @@
+//! What the gateway knows of its own traffic: counters, the last requests, and what became of the records of all.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use llm_router::{Event, Observer, Timestamp};
+use router_telemetry::{CallRecord, Metrics, Telemetry};
+
+/// How many requests are remembered for the live page.
+const RECENT: usize = 50;
+
+/// Watches the traffic. An [`Observer`]: give it to every router that the gateway serves, and to the [`App`](crate::App).
+#[derive(Default)]
+pub struct Watch {
+    metrics: Metrics,
+    telemetry: Telemetry,
+    recent: Mutex<VecDeque<CallRecord>>,
+}
+
+impl Watch {
+    /// Watches, and hands the records of requests to these sinks.
+    pub fn new(telemetry: Telemetry) -> Self {
+        Self { telemetry, ..Self::default() }
+    }
+
+    /// Returns the sinks.
+    pub const fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns the counters in Prometheus' text format.
+    pub(crate) fn render(&self, router: &llm_router::Router, now: Timestamp) -> String {
+        self.metrics.render(Some((router.fleet(), now)), &self.telemetry.counts())
+    }
+
+    /// Returns the last requests, the newest first.
+    pub(crate) fn recent(&self) -> Vec<CallRecord> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+    }
+}
+
+impl Observer for Watch {
+    fn observe(&self, event: &Event<'_>) {
+        self.metrics.observe(event);
+        self.telemetry.observe(event);
+        if let Some(mut record) = CallRecord::of(event) {
+            // The live page shows no content.
+            record.content = None;
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(record);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("telemetry", &self.telemetry).finish_non_exhaustive()
+    }
+}
