@@ -456,6 +456,11 @@ impl RouterBuilder {
             }),
             None => Fleet::new(catalog),
         };
+        if self.is_redis_required && self.redis.is_none() {
+            let message = "there is no Redis to require: set `redis_host` or `redis_url`";
+            problems.add(Place::Setting("redis"), message.to_owned());
+            return Err(BuildError(problems.found));
+        }
         let redis = match self.redis.map(|address| redis_store(address, previous)).transpose() {
             Ok(redis) => redis,
             Err(error) => {

@@ -271,14 +271,14 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
             "info long-wait claude-sonnet",
         ],
     );
-    check("per-pool.yaml", &["info long-wait fast", "warning no-price capable", "info long-wait capable"]);
+    check("per-pool.yaml", &["info long-wait fast", "info long-wait capable"]);
     check(
         "tiers.yaml",
         &[
             "info cycle fast",
             "info cycle capable",
             "warning context-fallback-no-larger capable",
-            "warning no-price capable",
+            "warning fallback-smaller-window capable",
             "warning no-way-out capable-32k",
         ],
     );
@@ -286,9 +286,11 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
         "tasks.yaml",
         &[
             "warning ignored-key router_settings.classifier",
+            "warning fallback-smaller-window math",
             "info long-wait math",
             "warning one-provider code",
             "info long-wait code",
+            "warning fallback-smaller-window creative",
             "info long-wait creative",
             "warning no-way-out default",
             "info long-wait default",
@@ -300,9 +302,8 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
             "warning ignored-key router_settings.redis_host",
             "warning ignored-key litellm_settings.success_callback",
             "warning ignored-key litellm_settings.failure_callback",
-            "warning no-price fast",
             "warning falls-back-to-itself capable",
-            "warning no-price capable",
+            "warning fallback-smaller-window capable",
         ],
     );
 }

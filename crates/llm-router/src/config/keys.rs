@@ -45,6 +45,10 @@ pub(super) enum Kind {
     Sections(&'static Keys),
     /// A list of `{alias: [alias, ...]}`.
     Fallbacks,
+    /// A TCP port, in quotes or not.
+    Port,
+    /// `redis://` or `rediss://`.
+    RedisUrl,
     /// A list of `[host, port]` or `{host: ..., port: ...}`.
     Nodes,
     /// `{name: alias}` or `{name: {model: alias, hidden: true}}`.
@@ -76,8 +80,8 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
 }
 
 use Kind::{
-    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Nodes, Number, Policies, Policy as ByKind, Seconds,
-    Sections, Text, TextList, Texts,
+    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Nodes, Number, Policies, Policy as ByKind, Port,
+    RedisUrl, Seconds, Sections, Text, TextList, Texts,
 };
 
 pub(super) static ROOT: Keys = Keys {
@@ -286,10 +290,10 @@ pub(super) static ROUTER_SETTINGS: Keys = Keys {
             Text,
             "Where processes share what they learn; unset or empty: each learns by itself.",
         ),
-        key("redis_port", Text, "Its port; 6379 where it is not set."),
+        key("redis_port", Port, "Its port; 6379 where it is not set."),
         key(
             "redis_url",
-            Text,
+            RedisUrl,
             "The same as one address: redis://user:password@host:port/database, rediss:// for TLS.",
         ),
         key("redis_username", Text, "The user there."),

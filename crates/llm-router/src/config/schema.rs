@@ -75,12 +75,20 @@ fn of(kind: Kind) -> Value {
             let targets = json!({"type": "array", "items": text()});
             json!({"type": "array", "items": {"type": "object", "additionalProperties": targets}})
         }
+        Kind::Port => or_variable(port()),
+        Kind::RedisUrl => or_variable(json!({"type": "string", "pattern": "^rediss?://[^/]"})),
         Kind::Nodes => {
-            let pair = json!({"type": "array", "items": text(), "minItems": 1, "maxItems": 2});
+            let pair = json!({
+                "type": "array",
+                "prefixItems": [text(), or_variable(port())],
+                "items": false,
+                "minItems": 1,
+            });
             let named = json!({
                 "type": "object",
-                "properties": {"host": text(), "port": text()},
+                "properties": {"host": text(), "port": or_variable(port())},
                 "required": ["host"],
+                "additionalProperties": false,
             });
             json!({"type": "array", "minItems": 1, "items": {"anyOf": [pair, named]}})
         }
@@ -101,6 +109,14 @@ fn of(kind: Kind) -> Value {
 fn text() -> Value {
     // People write ids and versions without quotes.
     json!({"type": ["string", "number"]})
+}
+
+fn port() -> Value {
+    // People write ports in quotes, too.
+    json!({"anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": u16::MAX},
+        {"type": "string", "pattern": "^0*[1-9][0-9]{0,4}$"},
+    ]})
 }
 
 fn count() -> Value {

@@ -11,66 +11,63 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 pub(super) fn read(mut builder: RouterBuilder, section: &Section<'_>) -> RouterBuilder {
-    let is_required = section.get("redis_required").and_then(|node| node.boolean()) == Some(true);
-    let Some(address) = address(section) else {
-        if is_required && let Some(node) = section.get("redis_required") {
-            node.complain("there is no Redis to require: set `redis_host` or `redis_url`");
+    for name in ["redis_required", "redis_url", "redis_host"] {
+        if let Some(node) = section.get(name) {
+            builder.at(Place::Setting("redis"), node.path(), node.location());
         }
-        return builder;
-    };
-    if let Some(node) = section.get("redis_host").or_else(|| section.get("redis_url")) {
-        builder.at(Place::Setting("redis"), node.path(), node.location());
     }
-    builder = builder.redis(address);
-    if is_required { builder.redis_required() } else { builder }
+    if section.get("redis_required").and_then(|node| node.boolean()) == Some(true) {
+        builder = builder.redis_required();
+    }
+    match address(section) {
+        Some(address) => builder.redis(address),
+        None => builder,
+    }
 }
 
+/// Everything is read, whether it is needed or not: what is wrong is said.
 fn address(section: &Section<'_>) -> Option<RedisAddress> {
-    let mut address = kind(section)?;
-    if let Some(name) = section.get("redis_username").and_then(|node| node.string()) {
-        address = address.with_username(name);
+    let username = section.get("redis_username").and_then(|node| node.string());
+    let password = section.get("redis_password").and_then(|node| node.secret());
+    let database = section.get("redis_db").and_then(|node| node.count());
+    let is_encrypted = section.get("redis_ssl").and_then(|node| node.boolean()) == Some(true);
+    let mut address = place(section)?;
+    if let Some(username) = username {
+        address = address.with_username(username);
     }
-    if let Some(password) = section.get("redis_password").and_then(|node| node.secret()) {
+    if let Some(password) = password {
         address = address.with_password(password);
     }
-    if let Some(number) = section.get("redis_db").and_then(|node| node.count()) {
-        address = address.with_database(i64::from(number));
+    if let Some(database) = database {
+        address = address.with_database(i64::from(database));
     }
-    if section.get("redis_ssl").and_then(|node| node.boolean()) == Some(true) {
-        address = address.with_tls();
-    }
-    Some(address)
+    Some(if is_encrypted { address.with_tls() } else { address })
 }
 
 /// A cluster, Sentinels or one server: the first of them that is named.
-fn kind(section: &Section<'_>) -> Option<RedisAddress> {
-    if let Some(node) = section.get("redis_cluster_nodes") {
-        return Some(RedisAddress::cluster(nodes(&node, PORT)?));
-    }
-    if let Some(node) = section.get("sentinel_nodes") {
-        let service = section.get("service_name").and_then(|node| node.string());
-        let mut address = RedisAddress::sentinel(
-            nodes(&node, SENTINEL_PORT)?,
-            service.unwrap_or_else(|| "mymaster".to_owned()),
-        );
-        if let Some(password) = section.get("sentinel_password").and_then(|node| node.secret()) {
-            address = address.with_sentinel_password(password);
-        }
-        return Some(address);
-    }
-    if let Some(node) = section.get("redis_url") {
+fn place(section: &Section<'_>) -> Option<RedisAddress> {
+    let cluster = section.get("redis_cluster_nodes").and_then(|node| nodes(&node, PORT));
+    let sentinels = section.get("sentinel_nodes").and_then(|node| nodes(&node, SENTINEL_PORT));
+    let service = section.get("service_name").and_then(|node| node.string());
+    let sentinel_password = section.get("sentinel_password").and_then(|node| node.secret());
+    let url = section.get("redis_url").and_then(|node| {
         let url = node.string()?;
-        return match RedisAddress::url(&url) {
-            Ok(address) => Some(address),
-            Err(error) => {
-                node.complain(error.to_string());
-                None
-            }
-        };
-    }
-    let host = section.get("redis_host")?.string().filter(|host| !host.is_empty())?;
+        let address = RedisAddress::url(&url);
+        address.map_err(|error| node.complain(error.to_string())).ok()
+    });
+    let host = section.get("redis_host").and_then(|node| node.string()).filter(|host| !host.is_empty());
     let port = section.get("redis_port").and_then(|node| port(&node)).unwrap_or(PORT);
-    Some(RedisAddress::server(host, port))
+    if let Some(nodes) = cluster {
+        return Some(RedisAddress::cluster(nodes));
+    }
+    if let Some(nodes) = sentinels {
+        let address = RedisAddress::sentinel(nodes, service.unwrap_or_else(|| "mymaster".to_owned()));
+        return Some(match sentinel_password {
+            Some(password) => address.with_sentinel_password(password),
+            None => address,
+        });
+    }
+    url.or_else(|| host.map(|host| RedisAddress::server(host, port)))
 }
 
 /// `[host, port]` or `{host: ..., port: ...}` each.
@@ -80,8 +77,13 @@ fn nodes(list: &Node<'_>, usual: u16) -> Option<Vec<(String, u16)>> {
         let parts: Vec<(String, Node<'_>)> = if node.is_mapping() {
             node.entries()
         } else {
-            ["host", "port"].map(str::to_owned).into_iter().zip(node.list()).collect()
+            let names = ["host", "port", "more"].map(str::to_owned).into_iter();
+            names.zip(node.list()).collect()
         };
+        if parts.iter().any(|(key, _)| key != "host" && key != "port") {
+            node.complain("expected `host` and `port` only");
+            return None;
+        }
         let part = |name: &str| parts.iter().find(|(key, _)| key == name).map(|(_, node)| node);
         let Some(host) = part("host") else {
             node.complain("expected `[host, port]` or `{host: ..., port: ...}`");
