@@ -100,8 +100,10 @@ impl Gateway {
         let mut child = command.stdout(Stdio::piped()).spawn().context("llm-router cannot be run")?;
         let output = child.stdout.take().context("llm-router has no output")?;
         self.processes.push(child);
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("llm-router says nothing")?;
+        let (mut output, mut line) = (BufReader::new(output), String::new());
+        output.read_line(&mut line).context("llm-router says nothing")?;
+        // Whoever says more would end if nobody listened.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
         let address = address.with_context(|| format!("llm-router says no address: {line}"))?;
         Ok(address.trim_end_matches("/v1").to_owned())
