@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use self::read::Source;
 pub use self::schema::config_schema;
-pub use self::settings::{CacheSettings, GeneralSettings, KeySetting, VirtualKeySettings};
+pub use self::settings::{
+    CacheSettings, CallbackSettings, Callbacks, GeneralSettings, KeySetting, VirtualKeySettings,
+};
 use crate::builder::RouterBuilder;
 
 /// A configuration file that has been read, with what it includes.
@@ -20,6 +22,7 @@ pub struct ConfigFile {
     builder: RouterBuilder,
     general: GeneralSettings,
     cache: Option<CacheSettings>,
+    callbacks: Callbacks,
     ignored: Vec<Problem>,
     files: Vec<String>,
 }
@@ -73,6 +76,11 @@ impl ConfigFile {
     /// Returns the cache it asks for; `None` when it asks for none.
     pub const fn cache(&self) -> Option<&CacheSettings> {
         self.cache.as_ref()
+    }
+
+    /// Returns where it wants the accounts of requests to go.
+    pub const fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
     }
 
     /// Returns the files that were read, the main one first.

@@ -41,8 +41,8 @@ pub use router_telemetry::{Prices, PricesError, RateCard};
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
 pub use self::clock::SystemClock;
 pub use self::config::{
-    CacheSettings, ConfigFile, ConfigFileError, GeneralSettings, KeySetting, Location, Problem,
-    VirtualKeySettings, config_schema,
+    CacheSettings, CallbackSettings, Callbacks, ConfigFile, ConfigFileError, GeneralSettings, KeySetting,
+    Location, Problem, VirtualKeySettings, config_schema,
 };
 pub use self::error::RouteError;
 pub use self::estimate::Estimate;

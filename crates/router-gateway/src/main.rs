@@ -8,6 +8,7 @@ mod prices;
 mod reload;
 mod report;
 mod serve;
+mod sinks;
 mod sources;
 
 use std::io::Write;

@@ -9,20 +9,21 @@ use anyhow::{Context, ensure};
 use llm_router::{ConfigFile, Observer, RouterBuilder};
 use router_gateway::{App, Limits, Server, Serving, Watch};
 use router_mock::MockServer;
-use router_telemetry::{JsonLines, Sqlite, Telemetry, TracingObserver, Which};
+use router_telemetry::TracingObserver;
 use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
 use crate::reload::Reload;
-use crate::sources;
+use crate::{sinks, sources};
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut mock: Option<MockServer> = None;
     let mut reload = None;
-    let watch = Arc::new(Watch::new(sinks(&args)?));
-    let (serving, limits, origin) = match &args.config {
-        Some(path) => {
-            let file = ConfigFile::read(path)?;
+    let file = args.config.as_ref().map(ConfigFile::read).transpose()?;
+    let callbacks = file.as_ref().map(ConfigFile::callbacks).cloned().unwrap_or_default();
+    let watch = Arc::new(Watch::new(sinks::open(args.records.as_deref(), &callbacks)?));
+    let (serving, limits, origin) = match args.config.as_ref().zip(file) {
+        Some((path, file)) => {
             for problem in file.ignored() {
                 tracing::warn!(%problem, "configuration key ignored");
             }
@@ -86,18 +87,6 @@ pub(crate) fn observers(watch: &Arc<Watch>) -> [Arc<dyn Observer>; 2] {
 
 /// How long records may take to be written at the end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
-
-/// Where the accounts of requests go.
-fn sinks(args: &ServeArgs) -> anyhow::Result<Telemetry> {
-    let telemetry = Telemetry::new();
-    let Some(path) = &args.records else { return Ok(telemetry) };
-    let named = || format!("--records {}", path.display());
-    Ok(if path.extension().is_some_and(|extension| extension == "jsonl") {
-        telemetry.sink(JsonLines::create(path).with_context(named)?, Which::All)
-    } else {
-        telemetry.sink(Sqlite::create(path).with_context(named)?, Which::All)
-    })
-}
 
 /// Says what is served and how to try it.
 fn greet(address: SocketAddr, serving: &Serving, origin: &str) -> std::io::Result<()> {

@@ -94,7 +94,12 @@ pub(super) static ROOT: Keys = Keys {
             "The deployments; those that share a model_name form its pool.",
         ),
         key("router_settings", Kind::Section(&ROUTER_SETTINGS), "How requests are routed."),
-        key("litellm_settings", Kind::Section(&LITELLM_SETTINGS), "Defaults for the router, and the cache."),
+        key(
+            "litellm_settings",
+            Kind::Section(&LITELLM_SETTINGS),
+            "Defaults for the router, the cache, and where accounts of requests go.",
+        ),
+        key("callback_settings", Sections(&CALLBACK), "Settings of callbacks, by name."),
         key(
             "general_settings",
             Kind::Section(&GENERAL_SETTINGS),
@@ -176,6 +181,14 @@ pub(super) static LITELLM_PARAMS: Keys = Keys {
         key("order", Count, "Priority in the pool: the lowest that is ready gets the traffic."),
         key("input_cost_per_token", Number, "Dollars per token of the prompt; 0 is a price."),
         key("output_cost_per_token", Number, "Dollars per token of the answer; 0 is a price."),
+        key("cache_read_input_token_cost", Number, "Dollars per token of the prompt that the cache gave."),
+        key(
+            "cache_creation_input_token_cost",
+            Number,
+            "Dollars per token of the prompt that the cache took.",
+        ),
+        key("output_cost_per_reasoning_token", Number, "Dollars per token of reasoning."),
+        key("base_model", Text, "The model whose prices and limits it has, where its own name says nothing."),
         key("tags", TextList, "Tags by which requests choose it."),
         key("timeout", Seconds, "Seconds one attempt may take."),
         key("request_timeout", Seconds, "The same as timeout, which wins."),
@@ -218,6 +231,7 @@ pub(super) static MODEL_INFO: Keys = Keys {
             ByKind(Policy::AllowedFails),
             "The same by kind of error, each counted apart.",
         ),
+        key("base_model", Text, "As litellm_params.base_model."),
         key("input_cost_per_token", Number, "As litellm_params.input_cost_per_token."),
         key("output_cost_per_token", Number, "As litellm_params.output_cost_per_token."),
     ],
@@ -351,7 +365,10 @@ pub(super) static LITELLM_SETTINGS: Keys = Keys {
         key("content_policy_fallbacks", Fallbacks, "As router_settings.content_policy_fallbacks, which win."),
         key("default_fallbacks", TextList, "As router_settings.default_fallbacks, which win."),
         key("drop_params", Boolean, "The same for deployments that do not say."),
-        key("model_prices", Text, "A price file that goes before the built-in table; ours."),
+        key("callbacks", TextList, "Where the account of each request goes."),
+        key("success_callback", TextList, "Where the accounts of requests go that were answered."),
+        key("failure_callback", TextList, "Where the accounts of requests go that were not."),
+        key("model_prices", Text, "A price file that goes before the built-in table (ours)."),
         key("cache", Boolean, "Answer identical requests from a cache."),
         key("cache_params", Kind::Section(&CACHE_PARAMS), "Where the cache is, and for how long."),
     ],
@@ -369,6 +386,19 @@ pub(super) static LITELLM_SETTINGS: Keys = Keys {
         ("redact_user_api_key_info", "keys are not logged"),
         ("cache_control_injection_points", "clients set their own cache marks"),
     ],
+};
+
+pub(super) static CALLBACK: Keys = Keys {
+    required: &[],
+    one_of: &[],
+    honoured: &[
+        key("path", Text, "The file, of jsonl and sqlite."),
+        key("url", Text, "The address, of webhook, clickhouse and postgres."),
+        key("user", Text, "Who writes, of clickhouse."),
+        key("password", Text, "With which password, of clickhouse."),
+        key("table", Text, "The table, of clickhouse."),
+    ],
+    not_supported: &[("message_logging", "prompts and answers are not kept")],
 };
 
 pub(super) static CACHE_PARAMS: Keys = Keys {

@@ -1,5 +1,6 @@
 //! Reads a configuration, and the files it includes, section by section.
 
+mod callbacks;
 mod general_settings;
 mod litellm_settings;
 mod model_list;
@@ -12,7 +13,7 @@ use secrecy::SecretString;
 pub(super) use self::policy::names as policy_names;
 use super::keys::{self, ROOT};
 use super::yaml::{Document, Environment, Node, Reader, Section};
-use super::{ConfigFile, ConfigFileError, GeneralSettings, Problem};
+use super::{Callbacks, ConfigFile, ConfigFileError, GeneralSettings, Problem};
 use crate::builder::RouterBuilder;
 
 /// Reads a file that another one names; the error says why not.
@@ -35,6 +36,7 @@ pub(super) fn read(
     let mut builder = RouterBuilder::default();
     let mut general = GeneralSettings::default();
     let mut cache = None;
+    let mut callbacks = Callbacks::default();
     if let Some(root) = Section::of(documents.iter().map(|document| document.root(&reader)).collect(), &ROOT)
     {
         for (name, value) in root.all("environment_variables").iter().flat_map(Node::entries) {
@@ -45,6 +47,7 @@ pub(super) fn read(
         builder = model_list::read(builder, &root);
         // What router_settings says wins, so it speaks last.
         if let Some(section) = Section::of(root.all("litellm_settings"), &keys::LITELLM_SETTINGS) {
+            callbacks::read_names(&section, &mut callbacks);
             let router_has = Section::of(root.all("router_settings"), &keys::ROUTER_SETTINGS);
             (builder, cache) = litellm_settings::read(builder, section, router_has.as_ref());
         }
@@ -53,6 +56,9 @@ pub(super) fn read(
         }
         if let Some(section) = Section::of(root.all("general_settings"), &keys::GENERAL_SETTINGS) {
             general = general_settings::read(section);
+        }
+        for node in root.all("callback_settings") {
+            callbacks::read_settings(&node, &mut callbacks);
         }
         root.finish();
     }
@@ -64,7 +70,7 @@ pub(super) fn read(
         return Err(ConfigFileError::Wrong(problems));
     }
     let files = sources.iter().map(|source| source.file.clone()).collect();
-    Ok(ConfigFile { builder, general, cache, ignored, files })
+    Ok(ConfigFile { builder, general, cache, callbacks, ignored, files })
 }
 
 fn document(source: &Source) -> Result<Document<'_>, ConfigFileError> {

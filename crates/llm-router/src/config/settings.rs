@@ -98,3 +98,41 @@ impl Default for CacheSettings {
         }
     }
 }
+
+/// Where the accounts of requests go, by the names of sinks, and what those need to know.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Callbacks {
+    /// `callbacks`: for every request.
+    pub all: Vec<String>,
+    /// `success_callback`: for those that were answered.
+    pub successes: Vec<String>,
+    /// `failure_callback`: for those that were not.
+    pub failures: Vec<String>,
+    /// `callback_settings`, by name.
+    pub settings: Vec<(String, CallbackSettings)>,
+}
+
+impl Callbacks {
+    /// Returns the settings of a callback; empty ones where the file has none.
+    pub fn settings_of(&self, name: &str) -> CallbackSettings {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        found.map(|(_, settings)| settings.clone()).unwrap_or_default()
+    }
+}
+
+/// What a callback needs to know.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CallbackSettings {
+    /// The file.
+    pub path: Option<String>,
+    /// The address, which may hold a password.
+    pub url: Option<SecretString>,
+    /// Who writes.
+    pub user: Option<String>,
+    /// With which password.
+    pub password: Option<SecretString>,
+    /// The table.
+    pub table: Option<String>,
+}

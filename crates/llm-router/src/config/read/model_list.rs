@@ -78,6 +78,18 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     set!(params, "max_parallel_requests", count, max_parallel_requests);
     set!(params, "input_cost_per_token", number, input_cost_per_token);
     set!(params, "output_cost_per_token", number, output_cost_per_token);
+    set!(params, "base_model", string, base_model);
+    for name in
+        ["cache_read_input_token_cost", "cache_creation_input_token_cost", "output_cost_per_reasoning_token"]
+    {
+        if let Some(node) = params.get(name) {
+            place(name, &node);
+            match node.number() {
+                Some(dollars) => deployment = deployment.price(name, dollars),
+                None => ok = false,
+            }
+        }
+    }
     if let Some(tags) = params.get("tags") {
         place("tags", &tags);
         for tag in tags.list() {
@@ -100,6 +112,7 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
         set!(info, "supports_assistant_prefill", boolean, supports_assistant_prefill);
         set!(info, "supports_function_calling", boolean, supports_function_calling);
         set!(info, "supports_vision", boolean, supports_vision);
+        set!(info, "base_model", string, base_model);
         set!(info, "input_cost_per_token", number, input_cost_per_token);
         set!(info, "output_cost_per_token", number, output_cost_per_token);
         if let Some(node) = info.get("allowed_fails_policy") {
