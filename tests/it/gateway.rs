@@ -8,6 +8,7 @@ mod messages;
 mod reload;
 mod responses;
 mod robustness;
+mod telemetry;
 
 use std::time::Duration;
 

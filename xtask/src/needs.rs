@@ -24,6 +24,12 @@ const REDIS: Need = Need {
     package: "redis-server",
     why: "to test shared state on the real thing",
 };
+const PROMTOOL: Need = Need {
+    program: "promtool",
+    trial: VERSION,
+    package: "prometheus",
+    why: "to read the metrics as Prometheus does",
+};
 pub(crate) const PYTHON: Need =
     Need { program: "python3", trial: VERSION, package: "python3", why: "to run Python clients" };
 pub(crate) const VENV: Need = Need {
@@ -38,7 +44,7 @@ pub(crate) const NPM: Need =
     Need { program: "npm", trial: VERSION, package: "npm", why: "to install JavaScript clients" };
 
 /// What the tests in Rust need.
-pub(crate) const FOR_TESTS: [Need; 2] = [C_COMPILER, REDIS];
+pub(crate) const FOR_TESTS: [Need; 3] = [C_COMPILER, REDIS, PROMTOOL];
 
 /// Makes sure that all of these are there.
 pub(crate) fn find_or_install(needs: &[Need]) -> Result<()> {
