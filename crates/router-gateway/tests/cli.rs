@@ -300,8 +300,6 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
         "production.yaml",
         &[
             "warning ignored-key router_settings.redis_host",
-            "warning ignored-key litellm_settings.success_callback",
-            "warning ignored-key litellm_settings.failure_callback",
             "warning falls-back-to-itself capable",
             "warning fallback-smaller-window capable",
         ],
