@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use router_core::{
-    ChatRequest, Classification, Classifier, Edit, EmbeddingRequest, RequestError, TokenCounter,
+    ChatRequest, Classification, Classifier, Edit, EmbeddingRequest, Native, RequestError, TokenCounter,
 };
 use serde::Deserialize;
 
@@ -38,6 +38,11 @@ pub trait Payload: Clone + Send + Sync + sealed::Sealed {
 
     /// Returns the body as the caller wrote it.
     fn body(&self) -> &Bytes;
+
+    /// Returns the request in its caller's own words, where those are in another format and reach some providers.
+    fn native(&self) -> Option<&Native> {
+        None
+    }
 }
 
 mod sealed {
@@ -79,6 +84,10 @@ impl Payload for ChatRequest {
 
     fn body(&self) -> &Bytes {
         self.body()
+    }
+
+    fn native(&self) -> Option<&Native> {
+        self.native()
     }
 }
 

@@ -144,6 +144,14 @@ fn key(kind: Kind, namespace: &str, request: &impl Payload) -> CacheKey {
         hash.update(part.as_bytes());
     }
     hash.update(request.body_with(&NOT_PART_OF_THE_QUESTION.map(|name| (name, Edit::Remove))));
+    // What a translation leaves out reaches some providers all the same.
+    if let Some(native) = request.native() {
+        hash.update(native.body_with(&["model", "stream", "metadata"].map(|name| (name, Edit::Remove))));
+        for (name, value) in native.headers() {
+            hash.update(name.as_str());
+            hash.update(value.as_bytes());
+        }
+    }
     CacheKey(hash.finalize().into())
 }
 
