@@ -267,6 +267,13 @@ impl RouterBuilder {
         self
     }
 
+    /// Lets rpm and tpm hold exactly across all routers that share a store, at deployments that do not say otherwise: each call
+    /// asks the store for a place first. Default: off.
+    pub fn strict_limits(mut self, strict: bool) -> Self {
+        self.settings.strict_limits = strict;
+        self
+    }
+
     /// Sends the requests of every pool without fallbacks of its own on to these aliases.
     pub fn default_fallbacks<T: Into<String>>(self, to: impl IntoIterator<Item = T>) -> Self {
         self.fallbacks("*", to)

@@ -19,6 +19,7 @@ use tracing::Instrument;
 use crate::error::RouteError;
 use crate::metering::{Account, Answer, StreamProgress};
 use crate::payload::Payload;
+use crate::place::Place;
 use crate::report::RouteReport;
 use crate::router::{Parts, Resolved, Router};
 
@@ -137,6 +138,8 @@ pub(crate) struct Journey {
     accounts: Vec<Account>,
     /// The call that is being waited for.
     under_way: Option<UnderWay>,
+    /// Its place under limits that must hold exactly, if it has any.
+    place: Option<Place>,
     /// What the stream brought so far, once its first token is there.
     stream: Option<StreamProgress>,
     /// What was left out of the request that was answered.
@@ -203,6 +206,7 @@ impl Router {
             classification: None,
             accounts: Vec::new(),
             under_way: None,
+            place: None,
             stream: None,
             dropped: Vec::new(),
             content: None,
@@ -225,6 +229,7 @@ impl Journey {
         loop {
             match self.route.next(self.now(), &mut self.dice) {
                 Step::Attempt(attempt) => {
+                    let Some(attempt) = self.admitted(attempt).await else { continue };
                     self.tell_attempt(&attempt);
                     self.under_way = Some(UnderWay {
                         pool: attempt.pool(),
@@ -251,6 +256,27 @@ impl Journey {
                     self.upstream += span;
                 }
                 Step::Done(outcome) => return Err(self.give_up(outcome)),
+            }
+        }
+    }
+
+    /// Gets a place for an attempt where its deployment's limits must hold exactly. The one wait of the loop that is not for a
+    /// provider, and for nobody else; `None` when the attempt is not to be made.
+    async fn admitted(&mut self, mut attempt: Attempt) -> Option<Attempt> {
+        let deployment = &self.route.catalog()[attempt.deployment()];
+        let Some(limits) = deployment.strict_limits() else { return Some(attempt) };
+        let tokens = self.route.demand().prompt_tokens;
+        let asked = Box::pin(Place::ask(&self.parts, deployment, limits, tokens, self.now())).await;
+        match asked {
+            Ok(place) => {
+                self.place = place;
+                attempt.start(self.now());
+                Some(attempt)
+            }
+            Err(refused) => {
+                let (obstacle, wait) = refused.obstacle();
+                self.route.refuse(attempt, obstacle, wait, self.now());
+                None
             }
         }
     }
@@ -296,6 +322,9 @@ impl Journey {
     }
 
     fn failed(&mut self, attempt: Attempt, error: ProviderError, seen: Option<Usage>) {
+        if let Some(place) = self.place.take() {
+            place.settle(error.usage().or(seen));
+        }
         let metered = Metered::from(error.usage().or(seen));
         let bill = match (metered, error.kind()) {
             // Providers charge for no error; whether one that gave no answer in time works on, nobody knows.
@@ -324,6 +353,9 @@ impl Journey {
     pub(crate) fn answered(mut self, attempt: Attempt, answer: Answer<'_>) -> RouteReport {
         let now = self.now();
         let metered = answer.metered(self.route.demand().prompt_tokens);
+        if let Some(place) = self.place.take() {
+            place.settle(metered.usage());
+        }
         let Answer { usage, headroom, model, body, .. } = answer;
         let bill = self.bill(attempt.deployment(), metered, model);
         self.accounts.push(Account { model: model.map(Box::from), metered, bill, ..Account::default() });
@@ -495,6 +527,9 @@ impl Journey {
                 End::Answered => stream.whole(prompt),
                 End::Failed(_) | End::Abandoned => stream.cut(prompt),
             };
+            if let Some(place) = self.place.take() {
+                place.settle(metered.usage());
+            }
             let model = stream.take_model();
             let bill = self.bill(record.deployment, metered, model.as_deref());
             let ended = Some(self.now());

@@ -21,6 +21,7 @@ mod estimate;
 mod explanation;
 mod metering;
 mod payload;
+mod place;
 mod report;
 mod router;
 mod stream;
@@ -28,12 +29,12 @@ mod suggest;
 mod tariffs;
 
 pub use router_core::{
-    Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, ByteEstimate, CauseFacts, ChatRequest,
-    ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier, Clock, Cost, DeploymentId, Edit,
-    EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, JsonObject, KindPolicy, Metered,
-    MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider, ProviderError,
-    ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity, StateStore,
-    Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
+    AccountId, AccountLimits, Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, Budget, BudgetPeriod,
+    ByteEstimate, CauseFacts, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier,
+    Clock, Cost, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, JsonObject,
+    KindPolicy, Metered, MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider,
+    ProviderError, ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity,
+    StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
 };
 pub use router_state::{MemoryStore, RedisAddress, RedisError, RedisStatus, RedisStore};
 pub use router_telemetry::{Prices, PricesError, RateCard};

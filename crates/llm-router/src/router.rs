@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use router_core::{
-    Alias, Bill, ChatRequest, Classification, Classifier, Clock, Consumed, Cost, DeploymentId,
-    EmbeddingReply, EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider,
-    Reply, RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
+    AccountId, Alias, Bill, ChatRequest, Classification, Classifier, Clock, Consumed, Cost, EmbeddingReply,
+    EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider, Reply,
+    RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
 use router_state::{RedisStatus, RedisStore};
 
@@ -288,11 +288,11 @@ impl Peer for Parts {
         self.fleet.apply(change);
     }
 
-    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration) {
-        self.fleet.apply_consumed(deployment, consumed, self.clock.now() - ago);
+    fn hear_consumed(&self, account: &AccountId, consumed: Consumed, ago: Duration) {
+        self.fleet.apply_consumed(account, consumed, self.clock.now() - ago);
     }
 
-    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed)) {
         self.fleet.tell_consumed(tell);
     }
 

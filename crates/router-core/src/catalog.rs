@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::resolve::{Groups, Problems, resolve_deployments, resolve_pools, tags};
+use crate::account::{AccountId, AccountLimits};
 use crate::breaker::BreakerPolicy;
 use crate::config::{Config, ConfigErrors, FallbackKind, KindPolicy, Place, Settings};
 use crate::demand::TagSet;
@@ -76,6 +77,8 @@ pub struct Deployment {
     pub(crate) stride: Option<u64>,
     pub(crate) order: u32,
     pub(crate) limits: Limits,
+    pub(crate) account: AccountId,
+    pub(crate) strict_limits: bool,
     pub(crate) price: Option<Price>,
     pub(crate) supports_assistant_prefill: bool,
     pub(crate) has: Abilities,
@@ -103,6 +106,20 @@ impl Deployment {
     /// Returns its stable name.
     pub const fn id(&self) -> &DeploymentId {
         &self.id
+    }
+
+    /// Returns the account of its limits, which it may share with routers elsewhere.
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Returns the limits that all who share them keep exactly: each call asks for its place first. `None` when there are none.
+    pub const fn strict_limits(&self) -> Option<AccountLimits> {
+        let Limits { rpm, tpm, .. } = self.limits;
+        if !self.strict_limits || (rpm.is_none() && tpm.is_none()) {
+            return None;
+        }
+        Some(AccountLimits { requests: rpm, tokens: tpm, budget: None })
     }
 
     /// Returns its provider, such as `anthropic`.

@@ -58,6 +58,8 @@ pub struct DeploymentConfig {
     pub order: Option<u32>,
     /// The most calls in flight at a time. Overrides [`Settings::default_max_parallel_requests`].
     pub max_parallel_requests: Option<u32>,
+    /// Overrides [`Settings::strict_limits`].
+    pub strict_limits: Option<bool>,
     /// What it charges; `None` when that is not known.
     pub price: Option<Price>,
     /// Tags by which requests choose it.
@@ -113,6 +115,7 @@ impl DeploymentConfig {
             allowed_fails_policy: None,
             order: None,
             max_parallel_requests: None,
+            strict_limits: None,
             price: None,
             tags: Vec::new(),
             supports_assistant_prefill: false,
@@ -208,6 +211,9 @@ pub struct Settings {
     pub enable_tag_filtering: bool,
     /// The most calls in flight at a deployment that sets none itself. Default: no limit.
     pub default_max_parallel_requests: Option<u32>,
+    /// Whether rpm and tpm hold exactly across all routers that share a store, at the price of asking it before each call. Default:
+    /// false.
+    pub strict_limits: bool,
 }
 
 impl Default for Settings {
@@ -229,6 +235,7 @@ impl Default for Settings {
             enable_mid_stream_fallback_continuation: false,
             enable_tag_filtering: false,
             default_max_parallel_requests: None,
+            strict_limits: false,
         }
     }
 }

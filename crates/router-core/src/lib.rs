@@ -19,7 +19,9 @@
 //! See [`Route`] for the loop that drives it all.
 
 mod abilities;
+mod account;
 mod breaker;
+mod budget;
 mod catalog;
 mod check;
 mod classifier;
@@ -50,7 +52,9 @@ mod usage;
 mod window;
 
 pub use self::abilities::Abilities;
+pub use self::account::{AccountId, AccountLimits, Claim, Hold, Refused, Reserved, Settlement};
 pub use self::breaker::BreakerState;
+pub use self::budget::{Budget, BudgetPeriod};
 pub use self::catalog::{Catalog, Deployment, DeploymentIndex, Pool, PoolIndex};
 pub use self::check::{Finding, Severity, check};
 pub use self::classifier::{Classification, Classifier, Layer};

@@ -27,6 +27,9 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LARGEST_BACKOFF: Duration = Duration::from_secs(8);
 
+/// How often a strict limit is asked for one deployment before the route waits or leaves the pool: so that every route ends.
+const MOST_REFUSALS: u32 = 3;
+
 /// One request on its way through pools and deployments.
 ///
 /// Drive it with two verbs: [`next`](Self::next) says what to do, [`record`](Self::record) takes what came of it.
@@ -70,7 +73,18 @@ pub struct Route {
     retries: u32,
     cause: AttemptCause,
     trail: SmallVec<[AttemptRecord; 4]>,
+    /// Deployments that a strict limit did not admit.
+    refused: Vec<Refusal>,
     turn: Turn,
+}
+
+/// A strict limit that did not admit an attempt.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    deployment: DeploymentIndex,
+    until: Timestamp,
+    obstacle: Obstacle,
+    times: u32,
 }
 
 /// What to do next.
@@ -141,6 +155,11 @@ impl Attempt {
     /// Returns when it was decided on.
     pub const fn started(&self) -> Timestamp {
         self.started
+    }
+
+    /// Takes note that the call is made only now: what came before was waiting for a strict limit.
+    pub const fn start(&mut self, now: Timestamp) {
+        self.started = now;
     }
 }
 
@@ -221,6 +240,7 @@ impl Route {
             retries: 0,
             cause: AttemptCause::First,
             trail: SmallVec::new(),
+            refused: Vec::new(),
             turn: Turn::Choose,
         }
     }
@@ -248,7 +268,10 @@ impl Route {
                     None => self.turn = self.nobody_ready(now, dice),
                 },
                 Turn::WaitUntil(moment) if now < moment => return Step::Wait(moment.since(now)),
-                Turn::WaitUntil(_) => self.turn = Turn::Choose,
+                Turn::WaitUntil(_) => {
+                    self.refused.clear();
+                    self.turn = Turn::Choose;
+                }
                 // The attempt was dropped without an outcome: the caller left.
                 Turn::Attempting => {
                     self.turn = Turn::Over(Err(RouteFailure::Attempted { retry_after: None }))
@@ -284,6 +307,20 @@ impl Route {
         self.turn = if error.is_none() { Turn::Over(Ok(())) } else { Turn::Reconsider };
         self.trail.push(AttemptRecord { pool, deployment, cause, started, ended: now, error });
         changes
+    }
+
+    /// Takes note that a strict limit does not admit an attempt: it was not made, and the deployment is passed over until it has room.
+    pub fn refuse(&mut self, attempt: Attempt, obstacle: Obstacle, wait: Duration, now: Timestamp) {
+        let deployment = attempt.deployment();
+        attempt.reservation.withdraw();
+        let until = now + wait.max(Duration::from_millis(1));
+        match self.refused.iter_mut().find(|refusal| refusal.deployment == deployment) {
+            Some(refusal) => {
+                *refusal = Refusal { until, obstacle, times: refusal.times + 1, ..*refusal };
+            }
+            None => self.refused.push(Refusal { deployment, until, obstacle, times: 1 }),
+        }
+        self.turn = Turn::Choose;
     }
 
     /// Takes note that a stream's first token has arrived: the route is over, the call is not. Settle the reservation when
@@ -550,7 +587,7 @@ impl Route {
                 Standing::JustFailed => backoff.max(asked),
                 Standing::Untried | Standing::Tried | Standing::WarmingUp => backoff,
             };
-            Some(match self.fleet.admission(*member, &self.demand, now) {
+            Some(match self.admission(*member, now) {
                 Admission::Later(moment, _) => moment.max(soonest),
                 Admission::Ready => soonest,
             })
@@ -584,6 +621,7 @@ impl Route {
     fn all_stand_alike(&self) -> bool {
         let settings = self.catalog().settings();
         self.trail.is_empty()
+            && self.refused.is_empty()
             && !settings.enable_pre_call_checks
             && !settings.enable_tag_filtering
             && self.demand.needs.is_empty()
@@ -641,7 +679,18 @@ impl Route {
     }
 
     fn is_admitted(&self, deployment: DeploymentIndex, now: Timestamp) -> bool {
-        self.fleet.admission(deployment, &self.demand, now) == Admission::Ready
+        self.admission(deployment, now) == Admission::Ready
+    }
+
+    /// Whether a deployment may be called for this route now: what the fleet says, and what strict limits said.
+    fn admission(&self, deployment: DeploymentIndex, now: Timestamp) -> Admission {
+        let refusal = self.refused.iter().find(|refusal| refusal.deployment == deployment);
+        match refusal {
+            Some(Refusal { until, obstacle, times, .. }) if now < *until || *times >= MOST_REFUSALS => {
+                Admission::Later((*until).max(now + Duration::from_millis(1)), *obstacle)
+            }
+            Some(_) | None => self.fleet.admission(deployment, &self.demand, now),
+        }
     }
 
     /// Whether the present pool has somebody ready who did not just fail.

@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
 
-use crate::{DeploymentId, HealthChange, Timestamp};
+use async_trait::async_trait;
+
+use crate::account::{AccountId, Claim, Hold, Reserved, Settlement};
+use crate::{HealthChange, Timestamp};
 
 /// Carries what one router finds out to its peers: in this process, or through a server.
 ///
 /// A router reads only its own [`Fleet`](crate::Fleet), which is local memory; what peers found out is written into it as it
-/// arrives. So no request ever waits for a store.
+/// arrives. So no request waits for a store, but those under limits that must hold exactly: see [`reserve`](Self::reserve).
+#[async_trait]
 pub trait StateStore: fmt::Debug + Send + Sync {
     /// Takes note of a change, which happened `now` by the clock of the router that tells, and returns at once; a store with I/O
     /// carries it to the peers in the background.
@@ -18,6 +22,20 @@ pub trait StateStore: fmt::Debug + Send + Sync {
     /// Lets a router hear what its peers find out and asks it, now and then, what it used of shared limits, until it is dropped. A
     /// router that hears its own changes back takes no harm: they change nothing twice.
     fn join(&self, peer: Weak<dyn Peer>);
+
+    /// Asks for a place under limits that all who share the store keep together, exactly. It may wait for a round trip, and never
+    /// longer than a short time of the store's choice: then it is [`Reserved::Away`].
+    ///
+    /// A hold that is granted is [settled](Self::settle) once, whatever becomes of the call.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives back what it might have been granted.
+    async fn reserve(&self, _claim: &Claim, _now: Timestamp) -> Reserved {
+        Reserved::Away { spent: None }
+    }
+
+    /// Puts what was really used in the place of a hold. Returns at once; a store with I/O carries it on in the background.
+    fn settle(&self, _hold: Hold, _settlement: Settlement, _now: Timestamp) {}
 }
 
 /// A router among others that share a store.
@@ -28,17 +46,18 @@ pub trait Peer: Send + Sync {
     /// Takes note of a change that a peer found out. Must not block.
     fn hear(&self, change: &HealthChange);
 
-    /// Takes note of what peers consumed of a deployment's limits, so long ago. Must not block.
-    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration);
+    /// Takes note of what peers consumed of an account's limits, so long ago. Accounts that it does not have do not concern it. Must
+    /// not block.
+    fn hear_consumed(&self, account: &AccountId, consumed: Consumed, ago: Duration);
 
-    /// Tells what was consumed here of deployments with limits since this was last asked.
-    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed));
+    /// Tells what was consumed here of accounts with limits since this was last asked.
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed));
 
     /// Tells which deployments cool here, for a store that lost its memory.
     fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange));
 }
 
-/// Requests and tokens of a deployment's limits. Less than nothing where an estimate was too high.
+/// Requests and tokens of an account's limits. Less than nothing where an estimate was too high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Consumed {
     /// Requests.

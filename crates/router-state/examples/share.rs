@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use router_core::{
-    Alias, Catalog, Config, Consumed, DeploymentConfig, DeploymentId, Fleet, HealthChange, Peer,
+    AccountId, Alias, Catalog, Config, Consumed, DeploymentConfig, Fleet, HealthChange, Peer,
     ProviderErrorKind, StateStore, Timestamp,
 };
 use router_state::MemoryStore;
@@ -28,11 +28,11 @@ impl Peer for Router {
         self.fleet.apply(change);
     }
 
-    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration) {
-        self.fleet.apply_consumed(deployment, consumed, self.now - ago);
+    fn hear_consumed(&self, account: &AccountId, consumed: Consumed, ago: Duration) {
+        self.fleet.apply_consumed(account, consumed, self.now - ago);
     }
 
-    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed)) {
         self.fleet.tell_consumed(tell);
     }
 

@@ -4,6 +4,11 @@
 //! in one gets no traffic from the others. [`RedisStore`] (feature `redis`) connects processes. Both implement
 //! [`router_core::StateStore`]; one suite, `tests/conformance.rs`, holds for both.
 
+// Tests in here use parts of those in `tests/`, which name the crate from outside.
+#[cfg(all(test, feature = "redis"))]
+extern crate self as router_state;
+
+mod account;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

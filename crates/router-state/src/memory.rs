@@ -1,20 +1,28 @@
 //! The store that reaches the routers of one process.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use router_core::{HealthChange, Peer, StateStore, Timestamp};
+use async_trait::async_trait;
+use router_core::{
+    AccountId, Claim, HealthChange, Hold, Peer, Reserved, Settlement, StateStore, Timestamp, Usd,
+};
+
+use crate::account::{Account, Books, Given, Spans};
 
 /// Tells every router that shares it what one of them finds out. Give the same store to each.
 ///
 /// Routers know each other's deployments by id; ids that a router does not have do not concern it. Cooldowns are told at once.
 /// What was consumed of limits is told when somebody calls [`exchange`](Self::exchange): a process rarely has more than one router.
+/// Limits that must hold exactly do, within the process, and nothing waits for them.
 ///
 /// `examples/share.rs` shows two routers that share one.
 #[derive(Default)]
 pub struct MemoryStore {
     peers: Mutex<Vec<Weak<dyn Peer>>>,
+    accounts: Mutex<HashMap<AccountId, (Account, Books<()>)>>,
 }
 
 impl MemoryStore {
@@ -23,9 +31,9 @@ impl MemoryStore {
     pub fn exchange(&self) {
         let peers = self.present();
         for (n, from) in peers.iter().enumerate() {
-            from.tell_consumed(&mut |deployment, consumed| {
+            from.tell_consumed(&mut |account, consumed| {
                 for (_, to) in peers.iter().enumerate().filter(|(other, _)| *other != n) {
-                    to.hear_consumed(deployment, consumed, Duration::ZERO);
+                    to.hear_consumed(account, consumed, Duration::ZERO);
                 }
             });
         }
@@ -35,12 +43,30 @@ impl MemoryStore {
         self.peers().iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Lets an account hear what its books have to tell, and returns what those who waited were given.
+    fn with_account<R>(&self, id: &AccountId, act: impl FnOnce(&mut Account, &mut Books<()>) -> R) -> R {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (account, books) =
+            accounts.entry(id.clone()).or_insert_with(|| (Account::default(), Books::new(0, Spans::USUAL)));
+        act(account, books)
+    }
+
     fn peers(&self) -> MutexGuard<'_, Vec<Weak<dyn Peer>>> {
         // A panic elsewhere cannot leave a list half-changed.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn talk(account: &mut Account, books: &mut Books<()>, now: u64) -> Vec<((), Given)> {
+    let mut given = Vec::new();
+    while let Some(message) = books.message(now) {
+        let reply = account.exchange(message, now, Spans::USUAL);
+        given.extend(books.hear(reply, now));
+    }
+    given
+}
+
+#[async_trait]
 impl StateStore for MemoryStore {
     /// Told in the calling thread: changes of health are rare and hearing of one is a few atomic stores. The routers of a process
     /// have one clock.
@@ -55,6 +81,30 @@ impl StateStore for MemoryStore {
         peers.retain(|peer| peer.strong_count() > 0);
         peers.push(peer);
     }
+
+    async fn reserve(&self, claim: &Claim, now: Timestamp) -> Reserved {
+        let now = now.as_millis();
+        self.with_account(&claim.account, |account, books| {
+            books.claim((), claim.limits, claim.tokens, claim.cost);
+            match talk(account, books, now).pop() {
+                Some(((), Given::Place { slot, tokens, cost })) => Reserved::Granted(Hold {
+                    account: claim.account.clone(),
+                    slot,
+                    tokens,
+                    cost: Usd::from_pico(cost),
+                }),
+                Some(((), Given::Nothing(refused))) => Reserved::Refused(refused),
+                None => Reserved::Away { spent: Some(books.known_spent(now)) },
+            }
+        })
+    }
+
+    fn settle(&self, hold: Hold, settlement: Settlement, now: Timestamp) {
+        self.with_account(&hold.account, |account, books| {
+            books.settle(hold.slot, hold.tokens, hold.cost.as_pico(), settlement);
+            talk(account, books, now.as_millis());
+        });
+    }
 }
 
 impl fmt::Debug for MemoryStore {
@@ -66,7 +116,7 @@ impl fmt::Debug for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use router_core::{Alias, Catalog, Config, Consumed, DeploymentConfig, DeploymentId, Fleet};
+    use router_core::{Alias, Catalog, Config, Consumed, DeploymentConfig, Fleet};
 
     struct Router(Fleet);
 
@@ -79,11 +129,11 @@ mod tests {
             self.0.apply(change);
         }
 
-        fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, _ago: Duration) {
-            self.0.apply_consumed(deployment, consumed, Timestamp::default());
+        fn hear_consumed(&self, account: &AccountId, consumed: Consumed, _ago: Duration) {
+            self.0.apply_consumed(account, consumed, Timestamp::default());
         }
 
-        fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+        fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed)) {
             self.0.tell_consumed(tell);
         }
 

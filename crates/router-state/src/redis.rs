@@ -1,5 +1,7 @@
 //! The store that reaches other processes, through Redis.
 
+mod account_script;
+mod accounts;
 mod address;
 mod ledger;
 mod link;
@@ -10,11 +12,13 @@ mod status;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use router_core::{HealthChange, Peer, StateStore, Timestamp};
+use async_trait::async_trait;
+use router_core::{Claim, HealthChange, Hold, Peer, Reserved, Settlement, StateStore, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+use self::accounts::Accounts;
 pub use self::address::RedisAddress;
 use self::session::{Session, Told};
 pub use self::status::RedisStatus;
@@ -32,11 +36,13 @@ const QUEUE: usize = 1024;
 /// empty minute, each admits `L` on its own.
 ///
 /// When Redis cannot be reached, is full, read-only or slow, routing goes on with what is known here. That is logged once, and
-/// [`status`](Self::status) tells; the task connects again after a pause that doubles from 100 ms to 5 s, and then tells everything
+/// [`status`](Self::status) tells; the task connects again after a pause that doubles from 100 ms to half a second, and then tells everything
 /// that still cools.
 ///
-/// Keys begin with `llm-router:v1:{state}:` and live a minute and a half at most beyond their last use, or as long as a cooldown. Windows
-/// go by the server's clock; cooldowns travel as spans, so clocks of processes may differ.
+/// Limits that must hold exactly are kept by one script that grants places and takes note of what became of them; see
+/// [`RESERVE_PATIENCE`](Self::RESERVE_PATIENCE).
+///
+/// Keys begin with `llm-router:v1:` and have a time to live, each. Windows and budget periods go by the server's clock; cooldowns travel as spans, so clocks of processes may differ.
 ///
 /// ```no_run
 /// use router_state::{RedisAddress, RedisStore};
@@ -51,6 +57,7 @@ const QUEUE: usize = 1024;
 /// ```
 pub struct RedisStore {
     shared: Arc<Shared>,
+    accounts: Arc<Accounts>,
     changes: mpsc::Sender<Told>,
     task: JoinHandle<()>,
     address: RedisAddress,
@@ -60,7 +67,7 @@ pub struct RedisStore {
 #[derive(Default)]
 struct Shared {
     peers: Mutex<Vec<Weak<dyn Peer>>>,
-    status: StatusCell,
+    status: Arc<StatusCell>,
     /// Somebody joined, or a change found no place in the queue: everything has to be exchanged anew.
     renew: Notify,
 }
@@ -91,6 +98,10 @@ pub enum RedisError {
 }
 
 impl RedisStore {
+    /// How long a request under a limit that must hold exactly waits for its place, at most. Then, and while Redis is away, local
+    /// limits decide.
+    pub const RESERVE_PATIENCE: std::time::Duration = accounts::PATIENCE;
+
     /// How often what was consumed of limits is exchanged.
     pub const EXCHANGE_EVERY: std::time::Duration = session::EXCHANGE_EVERY;
 
@@ -102,8 +113,10 @@ impl RedisStore {
         let runtime = Handle::try_current().map_err(|_| RedisError::NoRuntime)?;
         let shared = Arc::new(Shared::default());
         let (changes, queue) = mpsc::channel(QUEUE);
-        let task = runtime.spawn(session::run(address.clone(), Arc::clone(&shared), queue));
-        Ok(Self { shared, changes, task, address })
+        let accounts = Arc::new(Accounts::new(runtime.clone(), Arc::clone(&shared.status)));
+        let session = session::run(address.clone(), Arc::clone(&shared), Arc::clone(&accounts), queue);
+        let task = runtime.spawn(session);
+        Ok(Self { shared, accounts, changes, task, address })
     }
 
     /// Connects once and returns what came of it, for who wants to know before serving.
@@ -125,6 +138,7 @@ impl RedisStore {
     }
 }
 
+#[async_trait]
 impl StateStore for RedisStore {
     fn publish(&self, change: &HealthChange, now: Timestamp) {
         if let Some(told) = Told::new(change, now)
@@ -141,6 +155,14 @@ impl StateStore for RedisStore {
         peers.push(peer);
         drop(peers);
         self.shared.renew.notify_one();
+    }
+
+    async fn reserve(&self, claim: &Claim, _now: Timestamp) -> Reserved {
+        self.accounts.reserve(claim).await
+    }
+
+    fn settle(&self, hold: Hold, settlement: Settlement, _now: Timestamp) {
+        self.accounts.settle(&hold, settlement);
     }
 }
 

@@ -36,6 +36,7 @@ struct Limits {
     allowed_fails_policy: Option<KindPolicy>,
     order: Option<u32>,
     max_parallel_requests: Option<u32>,
+    strict_limits: Option<bool>,
     /// By their names in price tables, in dollars.
     prices: Vec<(String, f64)>,
     base_model: Option<String>,
@@ -182,6 +183,12 @@ impl Deployment {
         self
     }
 
+    /// Says whether rpm and tpm hold exactly across all routers that share a store: each call asks it for a place first.
+    pub fn strict_limits(mut self, strict: bool) -> Self {
+        self.limits.strict_limits = Some(strict);
+        self
+    }
+
     /// Sets the longest prompt it takes, in tokens.
     pub fn max_input_tokens(mut self, tokens: u64) -> Self {
         self.limits.max_input_tokens = Some(tokens);
@@ -312,6 +319,7 @@ pub(super) fn core_config(
     config.allowed_fails_policy = limits.allowed_fails_policy.clone();
     config.order = limits.order;
     config.max_parallel_requests = limits.max_parallel_requests;
+    config.strict_limits = limits.strict_limits;
     config.price = of_table.and_then(RateCard::list_price);
     config.tags = limits.tags.clone();
     config.supports_assistant_prefill = limits

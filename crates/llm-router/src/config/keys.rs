@@ -178,6 +178,7 @@ pub(super) static LITELLM_PARAMS: Keys = Keys {
             "Tokens per minute it may use; also its share where neither weight nor rpm is given.",
         ),
         key("max_parallel_requests", Count, "Calls in flight it may have."),
+        key("strict_limits", Boolean, "rpm and tpm hold exactly across all that share a store (ours)."),
         key("order", Count, "Priority in the pool: the lowest that is ready gets the traffic."),
         key("input_cost_per_token", Number, "Dollars per token of the prompt; 0 is a price."),
         key("output_cost_per_token", Number, "Dollars per token of the answer; 0 is a price."),
@@ -297,6 +298,11 @@ pub(super) static ROUTER_SETTINGS: Keys = Keys {
             "Go on with a cut stream at a deployment with supports_assistant_prefill.",
         ),
         key("default_max_parallel_requests", Count, "Calls in flight, for deployments that set none."),
+        key(
+            "strict_limits",
+            Boolean,
+            "rpm and tpm hold exactly across all that share a store, at deployments that do not say otherwise (ours).",
+        ),
         key("model_group_alias", Aliases, "Further names for pools."),
         key("pools", Sections(&POOL), "Overrides for single pools, by alias (ours)."),
         key(

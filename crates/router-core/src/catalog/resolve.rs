@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Deployment, DeploymentIndex, Limits, Pool, PoolIndex, indices};
+use crate::account::AccountId;
 use crate::breaker::BreakerPolicy;
 use crate::config::{ConfigError, DeploymentConfig, FallbackConfig, Place, PoolConfig, Settings};
 use crate::demand::TagSet;
@@ -167,6 +168,7 @@ pub(super) fn resolve_deployments(
             problems.check_span(config.timeout, Place::Deployment(n, "timeout"));
             problems.check_span(config.stream_timeout, Place::Deployment(n, "stream_timeout"));
             Deployment {
+                account: AccountId::of_deployment(&id),
                 id,
                 provider: config.provider.into(),
                 model: config.model.into(),
@@ -181,6 +183,7 @@ pub(super) fn resolve_deployments(
                         .max_parallel_requests
                         .or(settings.default_max_parallel_requests),
                 },
+                strict_limits: config.strict_limits.unwrap_or(settings.strict_limits),
                 price: config.price,
                 supports_assistant_prefill: config.supports_assistant_prefill,
                 has: config.has.without(config.lacks),

@@ -72,6 +72,14 @@ impl Reservation {
         self.fleet.live(self.deployment).latency.of(kind).add_failure(after, limit, now);
     }
 
+    /// Takes everything back: nothing was sent.
+    pub(crate) fn withdraw(self) {
+        let live = self.fleet.live(self.deployment);
+        live.requests.remove(1, self.reserved_at);
+        live.tokens.remove(self.reserved_tokens, self.reserved_at);
+        self.fleet.consume(self.deployment, -1, -signed(self.reserved_tokens));
+    }
+
     /// Reports how the call went: the error, or none, and the tokens it used. Returns what this changes for everybody else.
     pub fn settle(
         mut self,

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::{Fleet, HealthChange};
+use crate::Timestamp;
+use crate::account::AccountId;
 use crate::breaker::BreakerState;
 use crate::catalog::DeploymentIndex;
 use crate::state_store::Consumed;
-use crate::{DeploymentId, Timestamp};
 
 /// What was consumed here of a deployment's limits and not told to the peers yet.
 #[derive(Debug, Default)]
@@ -42,8 +43,8 @@ impl Fleet {
     }
 
     /// Takes over what peers consumed of a deployment's limits at that moment.
-    pub fn apply_consumed(&self, deployment: &DeploymentId, consumed: Consumed, at: Timestamp) {
-        let Some(index) = self.catalog.deployment(deployment.as_str()) else { return };
+    pub fn apply_consumed(&self, account: &AccountId, consumed: Consumed, at: Timestamp) {
+        let Some(index) = account.deployment().and_then(|id| self.catalog.deployment(id)) else { return };
         let live = self.live(index);
         for (window, amount) in [(&live.requests, consumed.requests), (&live.tokens, consumed.tokens)] {
             if amount >= 0 {
@@ -56,11 +57,11 @@ impl Fleet {
 
     /// Tells what was consumed here of deployments with limits since this was last asked. Each amount is told once, so one store
     /// asks.
-    pub fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+    pub fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed)) {
         for (deployment, live) in self.catalog.deployments().iter().zip(&self.live) {
             let consumed = live.untold.as_ref().map_or_else(Consumed::default, |untold| untold.take());
             if !consumed.is_zero() {
-                tell(deployment.id(), consumed);
+                tell(deployment.account(), consumed);
             }
         }
     }

@@ -86,6 +86,7 @@ impl Route {
             retries: 0,
             cause: AttemptCause::First,
             trail: SmallVec::new(),
+            refused: Vec::new(),
             turn: Turn::Choose,
         }
     }
@@ -100,7 +101,7 @@ impl Route {
             if self.standing(deployment).is_none() {
                 return Verdict::Unfit(self.lack(deployment));
             }
-            match self.fleet.admission(deployment, &self.demand, now) {
+            match self.admission(deployment, now) {
                 Admission::Later(moment, obstacle) => Verdict::NotReady(moment, obstacle),
                 Admission::Ready if picked == Some(deployment) => Verdict::Picked,
                 Admission::Ready if eligible.contains(member) => Verdict::Outdone,

@@ -98,7 +98,7 @@ impl Route {
         let mut soonest = Readiness::Never;
         for member in self.catalog()[pool].members() {
             if self.standing(*member).is_some() {
-                match self.fleet.admission(*member, &self.demand, now) {
+                match self.admission(*member, now) {
                     Admission::Ready => return Readiness::Now,
                     Admission::Later(moment, obstacle) => {
                         soonest = soonest.sooner(Readiness::Later(moment, obstacle));

@@ -965,3 +965,63 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_deployment_whose_strict_limit_refuses_is_passed_over_and_nothing_is_counted() {
+    let mut config = config(&["a1", "a2", "b"], &[("a", &["b"])]);
+    config.deployments.iter_mut().for_each(|deployment| deployment.rpm = Some(100));
+    let mut world = World::new(config);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
+    let mut asked = Vec::new();
+    loop {
+        match route.next(world.now, &mut world.dice) {
+            Step::Attempt(attempt) => {
+                asked.push(world.fleet.catalog()[attempt.deployment()].id().to_string());
+                assert_eq!(attempt.cause() == AttemptCause::First, asked.len() < 3);
+                let wait = Duration::from_secs(10 + asked.len() as u64);
+                route.refuse(attempt, Obstacle::Rpm, wait, world.now);
+            }
+            Step::Wait(span) => panic!("nobody asked for a wait of {span:?}"),
+            Step::Done(end) => {
+                let unavailable = RouteFailure::Unavailable {
+                    retry_after: Duration::from_secs(11),
+                    obstacle: Obstacle::Rpm,
+                };
+                assert_eq!(end, Err(unavailable), "the true remaining time of the first");
+                break;
+            }
+        }
+    }
+    asked[..2].sort();
+    assert_eq!(asked, ["a1", "a2", "b"]);
+    assert!(route.trail().is_empty());
+    for deployment in world.fleet.catalog().indices() {
+        assert_eq!(world.fleet.used(deployment, world.now), (0, 0));
+        assert_eq!(world.fleet.in_flight(deployment), 0);
+    }
+}
+
+#[test]
+fn a_route_ends_however_often_a_strict_limit_refuses_and_however_soon_it_has_room_again() {
+    let mut config = config(&["a1", "a2"], &[]);
+    config.settings.queue_timeout = Duration::from_secs(2);
+    let mut world = World::new(config);
+    let pool = world.fleet.catalog().pool("a").unwrap();
+    let started = world.now;
+    let mut route = Route::new(Arc::clone(&world.fleet), pool, Demand::whole(), world.now);
+    loop {
+        match route.next(world.now, &mut world.dice) {
+            Step::Attempt(attempt) => {
+                route.refuse(attempt, Obstacle::Tpm, Duration::ZERO, world.now);
+                world.now = world.now + Duration::from_millis(5);
+            }
+            Step::Wait(span) => world.now = world.now + span,
+            Step::Done(end) => {
+                assert!(matches!(end, Err(RouteFailure::Unavailable { .. })), "{end:?}");
+                break;
+            }
+        }
+    }
+    assert!(world.now.since(started) < Duration::from_secs(3), "it waited as long as it may, and no longer");
+}

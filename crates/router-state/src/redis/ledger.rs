@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use router_core::{Consumed, DeploymentId};
+use router_core::{AccountId, Consumed};
 
 use super::scripts::SLOTS;
 
 /// The books of one store. All amounts of a slot in Redis are ours plus those of others; this keeps them apart.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Not sent yet: at most one entry per deployment, however long Redis is away.
-    untold: HashMap<DeploymentId, Consumed>,
+    /// Not sent yet: at most one entry per account, however long Redis is away.
+    untold: HashMap<AccountId, Consumed>,
     /// By slot: what of its sums is known here already, and how much of that is ours.
-    slots: HashMap<u64, HashMap<DeploymentId, Known>>,
+    slots: HashMap<u64, HashMap<AccountId, Known>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,21 +23,21 @@ struct Known {
 
 impl Ledger {
     /// Takes note of what was consumed here.
-    pub(super) fn add(&mut self, deployment: &DeploymentId, consumed: Consumed) {
-        let untold = self.untold.entry(deployment.clone()).or_default();
+    pub(super) fn add(&mut self, account: &AccountId, consumed: Consumed) {
+        let untold = self.untold.entry(account.clone()).or_default();
         *untold = untold.plus(consumed);
     }
 
     /// Returns what is to be sent.
-    pub(super) const fn untold(&self) -> &HashMap<DeploymentId, Consumed> {
+    pub(super) const fn untold(&self) -> &HashMap<AccountId, Consumed> {
         &self.untold
     }
 
     /// Takes note that all of it was added to this slot.
     pub(super) fn sent(&mut self, slot: u64) {
         let known = self.slots.entry(slot).or_default();
-        for (deployment, consumed) in self.untold.drain() {
-            let known = known.entry(deployment).or_default();
+        for (account, consumed) in self.untold.drain() {
+            let known = known.entry(account).or_default();
             known.ours = known.ours.plus(consumed);
         }
         self.slots.retain(|kept, _| *kept + SLOTS >= slot);
@@ -47,12 +47,12 @@ impl Ledger {
     pub(super) fn read(
         &mut self,
         slot: u64,
-        sums: &HashMap<DeploymentId, Consumed>,
-        mut tell: impl FnMut(&DeploymentId, Consumed),
+        sums: &HashMap<AccountId, Consumed>,
+        mut tell: impl FnMut(&AccountId, Consumed),
     ) {
         let known = self.slots.entry(slot).or_default();
-        for (deployment, sum) in sums {
-            let known = known.entry(deployment.clone()).or_default();
+        for (account, sum) in sums {
+            let known = known.entry(account.clone()).or_default();
             if sum.requests < known.ours.requests {
                 // Redis lost what it knew. What was consumed before stays in the routers' own minutes.
                 *known = Known { ours: *sum, others: Consumed::default() };
@@ -62,7 +62,7 @@ impl Ledger {
             let news = others.minus(known.others);
             known.others = others;
             if !news.is_zero() {
-                tell(deployment, news);
+                tell(account, news);
             }
         }
     }
@@ -72,8 +72,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn id(name: &str) -> DeploymentId {
-        DeploymentId::try_from(name).unwrap()
+    fn id(name: &str) -> AccountId {
+        AccountId::of_key(name)
     }
 
     const fn consumed(requests: i64, tokens: i64) -> Consumed {

@@ -1,5 +1,7 @@
 //! A connection for commands, to one server or to a cluster.
 
+use std::fmt;
+
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
@@ -9,6 +11,12 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 pub(super) enum Link {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
+    }
 }
 
 impl ConnectionLike for Link {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{AsyncConnectionConfig, Msg, RedisResult, Value};
-use router_core::{Consumed, DeploymentId, HealthChange, ProviderErrorKind, Timestamp};
+use router_core::{AccountId, Consumed, DeploymentId, HealthChange, ProviderErrorKind, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::accounts::Accounts;
 use super::ledger::Ledger;
 use super::link::Link;
 use super::scripts::{CHANNEL, CONSUME, COOL, COOLING, SLOT_MILLIS, SLOTS, STILL_COOLING, slot_key};
@@ -22,9 +23,9 @@ pub(super) const EXCHANGE_EVERY: Duration = Duration::from_millis(250);
 /// How long one command, or connecting, may take. Everything is small, so a server that needs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long to wait before connecting again, doubling from the one to the other.
+/// How long to wait before connecting again, doubling from the one to the other. A server that comes back is found within a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A slot's key outlives the minute it belongs to.
 const SLOT_LIFE_MILLIS: u64 = 90_000;
@@ -51,16 +52,25 @@ impl Told {
 }
 
 /// Talks to Redis until the store is dropped.
-pub(super) async fn run(address: RedisAddress, shared: Arc<Shared>, mut queue: mpsc::Receiver<Told>) {
+pub(super) async fn run(
+    address: RedisAddress,
+    shared: Arc<Shared>,
+    accounts: Arc<Accounts>,
+    mut queue: mpsc::Receiver<Told>,
+) {
     let mut ledger = Ledger::default();
     let mut pause = FIRST_PAUSE;
     let (chance, mut attempt) = (RandomState::new(), 0_u64);
     loop {
         let error = match Session::open(&address).await {
-            Ok(mut session) => match session.talk(&shared, &mut queue, &mut ledger, &mut pause).await {
-                Ok(()) => return,
-                Err(error) => refused(&address, &error),
-            },
+            Ok(mut session) => {
+                let ended = session.talk(&shared, &accounts, &mut queue, &mut ledger, &mut pause).await;
+                accounts.connect(None);
+                match ended {
+                    Ok(()) => return,
+                    Err(error) => refused(&address, &error),
+                }
+            }
             Err(error) => error,
         };
         if shared.status.failed() {
@@ -122,11 +132,13 @@ impl Session {
     async fn talk(
         &mut self,
         shared: &Shared,
+        accounts: &Arc<Accounts>,
         queue: &mut mpsc::Receiver<Told>,
         ledger: &mut Ledger,
         pause: &mut Duration,
     ) -> RedisResult<()> {
         self.renew(shared, ledger).await?;
+        accounts.connect(Some(self.link.clone()));
         shared.status.connected();
         *pause = FIRST_PAUSE;
         tracing::info!("shared state is connected");
@@ -143,7 +155,10 @@ impl Session {
                     None => return Err((redis::ErrorKind::Io, "the subscription was closed").into()),
                 },
                 () = shared.renew.notified() => self.renew(shared, ledger).await?,
-                _ = exchange.tick() => { self.exchange(shared, ledger).await?; }
+                _ = exchange.tick() => {
+                    self.exchange(shared, ledger).await?;
+                    accounts.look_after();
+                }
             }
         }
     }
@@ -205,8 +220,8 @@ impl Session {
                 consume.key(slot_key(slot));
             }
             consume.arg(first).arg(SLOT_MILLIS).arg(SLOT_LIFE_MILLIS);
-            for (deployment, consumed) in ledger.untold() {
-                consume.arg(deployment.as_str()).arg(consumed.requests).arg(consumed.tokens);
+            for (account, consumed) in ledger.untold() {
+                consume.arg(account.as_str()).arg(consumed.requests).arg(consumed.tokens);
             }
             let asked = Instant::now();
             let reply: Vec<Value> = consume.invoke_async(&mut self.link).await?;
@@ -240,11 +255,11 @@ impl Session {
 
     /// Tells every router what others consumed in a slot.
     fn read(&self, shared: &Shared, ledger: &mut Ledger, slot: u64, sums: &HashMap<String, i64>) {
-        let mut by_deployment: HashMap<DeploymentId, Consumed> = HashMap::new();
+        let mut by_account: HashMap<AccountId, Consumed> = HashMap::new();
         for (field, sum) in sums {
-            let Some((deployment, measure)) = field.rsplit_once('|') else { continue };
-            let Ok(deployment) = DeploymentId::try_from(deployment) else { continue };
-            let consumed = by_deployment.entry(deployment).or_default();
+            let Some((account, measure)) = field.rsplit_once('|') else { continue };
+            let Some(account) = AccountId::parse(account) else { continue };
+            let consumed = by_account.entry(account).or_default();
             match measure {
                 "r" => consumed.requests = *sum,
                 "t" => consumed.tokens = *sum,
@@ -254,9 +269,9 @@ impl Session {
         let now = self.clock.map_or(0, |(_, stamp)| stamp);
         let ago = Duration::from_millis(now.saturating_sub((slot + 1) * SLOT_MILLIS - 1));
         let peers = shared.present();
-        ledger.read(slot, &by_deployment, |deployment, consumed| {
+        ledger.read(slot, &by_account, |account, consumed| {
             for peer in &peers {
-                peer.hear_consumed(deployment, consumed, ago);
+                peer.hear_consumed(account, consumed, ago);
             }
         });
     }
@@ -266,10 +281,10 @@ impl Session {
 fn collect(shared: &Shared, ledger: &mut Ledger) {
     let peers = shared.present();
     for (n, from) in peers.iter().enumerate() {
-        from.tell_consumed(&mut |deployment, consumed| {
-            ledger.add(deployment, consumed);
+        from.tell_consumed(&mut |account, consumed| {
+            ledger.add(account, consumed);
             for (_, to) in peers.iter().enumerate().filter(|(other, _)| *other != n) {
-                to.hear_consumed(deployment, consumed, Duration::ZERO);
+                to.hear_consumed(account, consumed, Duration::ZERO);
             }
         });
     }

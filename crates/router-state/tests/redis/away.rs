@@ -57,7 +57,8 @@ async fn a_router_that_starts_late_knows_what_cools_and_what_the_minute_holds() 
     }
     eventually("the requests in Redis", || {
         let key = server.cli(&["--scan", "--pattern", "*consumed*"]);
-        !key.is_empty() && server.cli(&["hget", key.lines().next().unwrap_or(""), "pool:b|r"]) == "7"
+        !key.is_empty()
+            && server.cli(&["hget", key.lines().next().unwrap_or(""), "deployment:pool:b|r"]) == "7"
     })
     .await;
     drop(early);

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use router_core::{ProviderErrorKind, StateStore};
+use router_core::{
+    AccountLimits, Claim, Hold, ProviderErrorKind, Refused, Reserved, Settlement, StateStore, Timestamp, Usd,
+};
 use router_state::MemoryStore;
 
+use crate::away::eventually;
 use crate::peer::Router;
 use crate::server::Server;
+use crate::strict::{budget, claim, spent};
 
 /// Where routers meet, each with a store of its own kind.
 enum Place {
@@ -16,6 +20,18 @@ enum Place {
 }
 
 impl Place {
+    /// A store that is ready to be asked for places.
+    async fn ready(&self) -> Arc<dyn StateStore> {
+        match self {
+            Self::Memory(_) => self.store(),
+            Self::Redis(server) => {
+                let store = server.store();
+                eventually("a connection", || store.status().is_connected).await;
+                store
+            }
+        }
+    }
+
     fn store(&self) -> Arc<dyn StateStore> {
         match self {
             Self::Memory(store) => Arc::clone(store) as _,
@@ -55,6 +71,9 @@ conformance!(
     a_shorter_cooldown_does_not_shorten_a_longer_one,
     what_is_consumed_in_one_counts_in_the_others_once,
     clocks_that_differ_do_no_harm,
+    a_strict_limit_admits_exactly_itself_and_says_when_there_is_room,
+    what_was_really_used_takes_the_place_of_a_claim,
+    a_budget_counts_what_is_held_and_what_was_spent,
 );
 
 async fn what_cools_in_one_cools_in_the_others_for_the_same_reason_and_time(place: Place) {
@@ -118,4 +137,83 @@ async fn clocks_that_differ_do_no_harm(place: Place) {
     right.until("the request", |router| router.used("b") == 1).await;
     assert!(right.request());
     ahead.until("the other request", |router| router.used("b") == 2).await;
+}
+
+/// The routers of a process go by one clock, which a test may choose; Redis goes by its own.
+const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+async fn a_strict_limit_admits_exactly_itself_and_says_when_there_is_room(place: Place) {
+    let stores = [place.ready().await, place.ready().await];
+    let limits = AccountLimits { requests: Some(7), ..AccountLimits::default() };
+    let mut granted = 0;
+    for store in stores.iter().cycle().take(20) {
+        match store.reserve(&claim(limits, 1, 0), NOW).await {
+            Reserved::Granted(hold) => {
+                granted += 1;
+                store.settle(hold, spent(0), NOW);
+            }
+            Reserved::Refused(Refused::Requests(wait)) => {
+                assert!((60..=65).contains(&wait.as_secs()), "{wait:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(granted, 7);
+}
+
+async fn what_was_really_used_takes_the_place_of_a_claim(place: Place) {
+    let stores = [place.ready().await, place.ready().await];
+    let limits = AccountLimits { tokens: Some(1_000), ..AccountLimits::default() };
+    let [one, other] = &stores;
+    let ask = async |store: &Arc<dyn StateStore>, tokens| store.reserve(&claim(limits, tokens, 0), NOW).await;
+    let used = |tokens| Settlement::Used { tokens: Some(tokens), cost: Usd::default() };
+    let Reserved::Granted(hold) = ask(one, 900).await else { panic!() };
+    assert!(matches!(ask(other, 200).await, Reserved::Refused(Refused::Tokens(_))));
+    stores[0].settle(hold, used(100), NOW);
+    let hold = granted_soon(&stores[1], &claim(limits, 600, 0)).await;
+    stores[1].settle(hold, used(850), NOW);
+    let is_refused = async || matches!(ask(one, 51).await, Reserved::Refused(Refused::Tokens(_)));
+    // What the other settled may be on its way.
+    for _ in 0..100 {
+        if is_refused().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(is_refused().await, "100 and 850 are used");
+    let Reserved::Granted(hold) = ask(one, 50).await else { panic!("50 are left") };
+    stores[0].settle(hold, Settlement::Unused, NOW);
+    drop(granted_soon(&stores[1], &claim(limits, 50, 0)).await);
+    // A claim that says nothing of its use keeps what it claimed.
+    assert!(matches!(ask(one, 1).await, Reserved::Refused(Refused::Tokens(_))));
+}
+
+async fn a_budget_counts_what_is_held_and_what_was_spent(place: Place) {
+    let stores = [place.ready().await, place.ready().await];
+    let Reserved::Granted(first) = stores[0].reserve(&claim(budget(100), 1, 60), NOW).await else { panic!() };
+    let refused = stores[1].reserve(&claim(budget(100), 1, 50), NOW).await;
+    assert_eq!(refused, Reserved::Refused(Refused::Budget(None)), "60 are held");
+    stores[0].settle(first, spent(20), NOW);
+    let second = granted_soon(&stores[1], &claim(budget(100), 1, 80)).await;
+    stores[1].settle(second, spent(80), NOW);
+    let mut last = stores[0].reserve(&claim(budget(100), 1, 0), NOW).await;
+    for _ in 0..100 {
+        if let Reserved::Granted(hold) = last {
+            stores[0].settle(hold, Settlement::Unused, NOW);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            last = stores[0].reserve(&claim(budget(100), 1, 0), NOW).await;
+        }
+    }
+    assert_eq!(last, Reserved::Refused(Refused::Budget(None)), "all is spent, whatever this one costs");
+}
+
+/// Asks until a settlement that is on its way has arrived.
+async fn granted_soon(store: &Arc<dyn StateStore>, claim: &Claim) -> Hold {
+    for _ in 0..1_000 {
+        if let Reserved::Granted(hold) = store.reserve(claim, NOW).await {
+            return hold;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{claim:?} is not granted");
 }

@@ -8,4 +8,5 @@ mod conformance;
 mod many;
 mod peer;
 mod server;
+mod strict;
 mod topologies;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use router_core::{
-    Alias, BreakerState, Catalog, Config, Consumed, Demand, DeploymentConfig, DeploymentId, DeploymentIndex,
-    Dice, Fleet, HealthChange, Lesson, Peer, ProviderErrorKind, Route, StateStore, Step, Timestamp,
+    AccountId, Alias, BreakerState, Catalog, Config, Consumed, Demand, DeploymentConfig, DeploymentId,
+    DeploymentIndex, Dice, Fleet, HealthChange, Lesson, Peer, ProviderErrorKind, Route, StateStore, Step,
+    Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -106,12 +107,12 @@ impl Peer for Router {
         self.heard.notify_waiters();
     }
 
-    fn hear_consumed(&self, deployment: &DeploymentId, consumed: Consumed, ago: Duration) {
-        self.fleet.apply_consumed(deployment, consumed, self.now() - ago);
+    fn hear_consumed(&self, account: &AccountId, consumed: Consumed, ago: Duration) {
+        self.fleet.apply_consumed(account, consumed, self.now() - ago);
         self.heard.notify_waiters();
     }
 
-    fn tell_consumed(&self, tell: &mut dyn FnMut(&DeploymentId, Consumed)) {
+    fn tell_consumed(&self, tell: &mut dyn FnMut(&AccountId, Consumed)) {
         self.fleet.tell_consumed(tell);
     }
 

@@ -70,6 +70,7 @@ fn deployment(builder: &mut RouterBuilder, n: usize, entry: &Node<'_>) -> Option
     set!(section, "tpm", integer, tpm);
     set!(params, "rpm", integer, rpm);
     set!(params, "tpm", integer, tpm);
+    set!(params, "strict_limits", boolean, strict_limits);
     set!(params, "request_timeout", seconds, timeout);
     set!(params, "timeout", seconds, timeout);
     set!(params, "stream_timeout", seconds, stream_timeout);

@@ -34,6 +34,7 @@ pub(super) fn read(mut builder: RouterBuilder, section: Section<'_>) -> RouterBu
     set!("enable_tag_filtering", boolean, enable_tag_filtering);
     set!("enable_mid_stream_fallback_continuation", boolean, enable_mid_stream_fallback_continuation);
     set!("default_max_parallel_requests", count, default_max_parallel_requests);
+    set!("strict_limits", boolean, strict_limits);
     if section.get("disable_cooldowns").and_then(|node| node.boolean()) == Some(true) {
         builder = builder.cooldown_time(Duration::ZERO);
     }

@@ -1,13 +1,22 @@
-//! The time after which a budget starts anew.
+//! Money that may be spent within a time, after which it starts anew.
 
 use std::time::Duration;
 
-use llm_router::Timestamp;
+use crate::{Timestamp, Usd};
 
 const DAY: u64 = 86_400_000;
 
+/// Money that may be spent within a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// How much.
+    pub most: Usd,
+    /// When it starts anew.
+    pub period: BudgetPeriod,
+}
+
 /// The time after which a budget starts anew, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BudgetPeriod {
     /// It never does.
@@ -41,23 +50,31 @@ impl BudgetPeriod {
     }
 
     /// Returns a number that is the same for all moments of a period, and its end.
-    pub(crate) fn at(self, now: Timestamp) -> (u64, Option<Timestamp>) {
+    pub fn at(self, now: Timestamp) -> (u64, Option<Timestamp>) {
+        let (number, span) = self.span(now);
+        (number, span.map(|(_, end)| end))
+    }
+
+    /// Returns the same number, with the first moment of the period and the first after it.
+    pub fn span(self, now: Timestamp) -> (u64, Option<(Timestamp, Timestamp)>) {
         let now = now.as_millis();
-        match self {
-            Self::Forever => (0, None),
+        let (number, start, end) = match self {
+            Self::Forever => return (0, None),
             Self::Every(span) => {
                 let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
                 // The epoch was a Thursday: weeks are counted from the Monday before.
                 let offset = if span.is_multiple_of(7 * DAY) { 3 * DAY } else { 0 };
                 let number = (now + offset) / span;
-                (number, Some(Timestamp::from_millis((number + 1).saturating_mul(span) - offset)))
+                let start = (number * span).saturating_sub(offset);
+                (number, start, (number + 1).saturating_mul(span) - offset)
             }
             Self::Month => {
                 let (year, month) = year_and_month(now / DAY);
                 let next = if month == 12 { first_day(year + 1, 1) } else { first_day(year, month + 1) };
-                (year * 12 + month, Some(Timestamp::from_millis(next * DAY)))
+                (year * 12 + month, first_day(year, month) * DAY, next * DAY)
             }
-        }
+        };
+        (number, Some((Timestamp::from_millis(start), Timestamp::from_millis(end))))
     }
 }
 
@@ -96,6 +113,18 @@ mod tests {
     fn end(text: &str) -> u64 {
         let (_, end) = BudgetPeriod::parse(text).unwrap().at(NOW);
         end.unwrap().as_millis() / 1000
+    }
+
+    #[test]
+    fn a_period_begins_where_the_one_before_ends() {
+        for text in ["1h", "1d", "7d", "month"] {
+            let period = BudgetPeriod::parse(text).unwrap();
+            let (number, Some((start, end))) = period.span(NOW) else { panic!("{text} ends") };
+            assert!(start <= NOW && NOW < end, "{text}");
+            let before = Timestamp::from_millis(start.as_millis() - 1);
+            assert_eq!(period.at(before), (number - 1, Some(start)), "{text}");
+            assert_eq!(period.at(start).0, number, "{text}");
+        }
     }
 
     #[test]
