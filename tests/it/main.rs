@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 mod accounts;
+mod auto;
 mod bad_input;
 mod config;
 mod embeddings;

@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::deployment::Deployment;
 use self::deployment::{connect, core_config, fingerprint};
+use crate::auto::{Auto, AutoRouting, LlmLayer};
 use crate::clock::SystemClock;
 use crate::config::{Location, Problem, lines};
 use crate::router::{Parts, Router, first_seed};
@@ -58,7 +59,7 @@ pub struct RouterBuilder {
     state_store: Option<Arc<dyn StateStore>>,
     redis: Option<RedisAddress>,
     is_redis_required: bool,
-    classifier: Option<(String, Arc<dyn Classifier>)>,
+    auto: Option<Chooser>,
     token_counter: Option<Arc<dyn TokenCounter>>,
     clock: Option<Arc<dyn Clock>>,
     /// What a file adds to the environment.
@@ -335,7 +336,19 @@ impl RouterBuilder {
 
     /// Lets `classifier` choose the alias of requests to the model `name`, such as `auto`.
     pub fn classifier(mut self, name: impl Into<String>, classifier: Arc<dyn Classifier>) -> Self {
-        self.classifier = Some((name.into(), classifier));
+        self.auto = Some(Chooser::Own(name.into(), classifier));
+        self
+    }
+
+    /// Routes requests to one name, such as `auto`, by what they are about and how hard they are.
+    pub fn auto_routing(mut self, routing: AutoRouting) -> Self {
+        self.auto = Some(Chooser::Tasks(routing));
+        self
+    }
+
+    /// Remembers that the file's classifier makes none, and why.
+    pub(crate) fn no_classifier(mut self, place: Place, why: String) -> Self {
+        self.auto = Some(Chooser::Wrong(place, why));
         self
     }
 
@@ -415,13 +428,9 @@ impl RouterBuilder {
             Some(PoolConfig { alias, routing_strategy, num_retries, retry_policy })
         });
         let pools: Vec<PoolConfig> = pools.collect();
-        let classifier = match &self.classifier {
-            Some((name, classifier)) => {
-                let name = problems.or(Place::Setting("classifier"), alias(name));
-                name.map(|name| (name, Arc::clone(classifier)))
-            }
-            None => None,
-        };
+        if let Some(Chooser::Wrong(place, why)) = &self.auto {
+            problems.add(*place, why.clone());
+        }
         let aliases = self.aliases.iter().enumerate().filter_map(|(n, (name, target))| {
             Some((problems.or(Place::Alias(n), alias(name))?, problems.or(Place::Alias(n), alias(target))?))
         });
@@ -438,6 +447,10 @@ impl RouterBuilder {
                 return Err(BuildError(problems.found));
             }
         };
+        let auto = self.auto.and_then(|chooser| chooser.settle(&catalog, &mut problems));
+        if !problems.found.is_empty() {
+            return Err(BuildError(problems.found));
+        }
         let http = match Providers::new() {
             Ok(http) => http,
             Err(error) => {
@@ -487,7 +500,7 @@ impl RouterBuilder {
             tariffs: Tariffs::new(prices, cards.into()),
             state_store: self.state_store.or(shared),
             redis,
-            classifier,
+            auto,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
             seeds: first_seed(),
@@ -521,6 +534,68 @@ fn number_credentials(deployments: &[Deployment], configs: &mut [DeploymentConfi
     }
 }
 
+/// Who chooses the alias of requests to one name.
+#[derive(Debug)]
+enum Chooser {
+    Own(String, Arc<dyn Classifier>),
+    Tasks(AutoRouting),
+    /// What a file says makes none.
+    Wrong(Place, String),
+}
+
+impl Chooser {
+    /// Sees to it that every alias it can choose is there, and that it cannot choose itself.
+    fn settle(self, catalog: &Catalog, problems: &mut Problems<'_>) -> Option<Auto> {
+        let place = Place::Setting("classifier");
+        match self {
+            Self::Own(name, classifier) => {
+                let name = problems.or(place, name_of_its_own(&name, catalog))?;
+                Some(Auto::by_own(name, classifier))
+            }
+            Self::Tasks(routing) => {
+                let name = problems.or(place, name_of_its_own(&routing.name, catalog))?;
+                for target in routing.classifier.aliases() {
+                    if let Err(why) = known_alias(target.as_str(), &name, catalog) {
+                        problems.add(Place::Setting("classifier.labels"), why);
+                    }
+                }
+                let llm = match &routing.llm {
+                    Some(LlmLayer { alias, threshold, .. }) => {
+                        if !(0.0..=1.0).contains(threshold) {
+                            let why = format!("expected a confidence from 0 to 1, found {threshold}");
+                            problems.add(Place::Setting("classifier.threshold"), why);
+                        }
+                        problems.or(Place::Setting("classifier.llm"), known_alias(alias, &name, catalog))
+                    }
+                    None => None,
+                };
+                Some(Auto::by_task(name, routing, llm))
+            }
+            // That has been said.
+            Self::Wrong(..) => None,
+        }
+    }
+}
+
+fn name_of_its_own(name: &str, catalog: &Catalog) -> Result<Alias, String> {
+    let name = alias(name)?;
+    if catalog.pools().iter().any(|pool| *pool.alias() == name) {
+        return Err(format!("`{name}` is the name of a pool: give the classifier one of its own"));
+    }
+    Ok(name)
+}
+
+fn known_alias(target: &str, classifier: &Alias, catalog: &Catalog) -> Result<Alias, String> {
+    if target == classifier.as_str() {
+        return Err(format!("`{target}` is the classifier itself, which cannot be asked by itself"));
+    }
+    if catalog.pool(target).is_none() {
+        let known: Vec<&str> = catalog.pools().iter().map(|pool| pool.alias().as_str()).collect();
+        return Err(format!("there is no alias `{target}`: known are {}", known.join(", ")));
+    }
+    alias(target)
+}
+
 /// Collects problems and puts the place in the file to them.
 struct Problems<'a> {
     found: Vec<Problem>,
@@ -529,9 +604,12 @@ struct Problems<'a> {
 
 impl Problems<'_> {
     fn add(&mut self, place: Place, message: String) {
-        // A setting that does not stand in the file has its deployment's place.
+        // A setting that does not stand in the file has the place of what it belongs to.
         let fallback = match place {
             Place::Deployment(n, _) => self.places.get(&Place::Deployment(n, "model")),
+            Place::Setting(name) if name.starts_with("classifier.") => {
+                self.places.get(&Place::Setting("classifier"))
+            }
             _ => None,
         };
         let known = self.places.get(&place).or(fallback);

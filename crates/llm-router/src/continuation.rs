@@ -62,7 +62,7 @@ impl Continuer {
         let OpenedBefore { requested, pool, deployment } = broken;
         let request = self.continuing_request()?;
         let demand = self.router.demand(&request, router_core::RequestKind::Stream)?.continuing(deployment);
-        let mut journey = self.router.start(requested, pool, demand);
+        let mut journey = self.router.start(requested, pool, demand, self.router.now());
         let (opened, attempt) = journey.run::<Streamed>(&request).await?;
         let (call, report) = journey.opened(attempt, opened.headroom);
         Ok(Continued { opened, call, report })

@@ -180,10 +180,25 @@ enum End<'a> {
 }
 
 impl Router {
-    pub(crate) fn set_out<A: Ask>(&self, request: &A::Request) -> Result<Journey, RouteError> {
-        let Resolved { requested, pool, classification } = self.resolve(request)?;
+    /// Sets out to where a request belongs, which for one to the classifier's name is first found out.
+    pub(crate) async fn set_out<A: Ask>(&self, request: &A::Request) -> Result<Journey, RouteError> {
+        let came = self.now();
+        let chosen = self.choose(request).await;
+        let resolved = self.resolve(request.model(), chosen)?;
+        self.set_out_to::<A>(request, resolved, came)
+    }
+
+    /// Sets out to a pool that is known, for a request that came at this time.
+    pub(crate) fn set_out_to<A: Ask>(
+        &self,
+        request: &A::Request,
+        resolved: Resolved,
+        came: Timestamp,
+    ) -> Result<Journey, RouteError> {
+        let Resolved { requested, pool, classification, waited } = resolved;
         let demand = self.demand(request, A::KIND)?;
-        let mut journey = self.start(requested, pool, demand);
+        let mut journey = self.start(requested, pool, demand, came);
+        journey.upstream = waited;
         journey.classification = classification;
         if self.parts.observes_content {
             journey.content = Some(KeptContent { request: request.body().clone(), answer: Bytes::new() });
@@ -191,10 +206,16 @@ impl Router {
         Ok(journey)
     }
 
-    pub(crate) fn start(&self, requested: Alias, pool: PoolIndex, demand: Demand) -> Journey {
+    pub(crate) fn start(
+        &self,
+        requested: Alias,
+        pool: PoolIndex,
+        demand: Demand,
+        came: Timestamp,
+    ) -> Journey {
         let parts = Arc::clone(&self.parts);
         let seed = parts.next_seed();
-        let route = Route::new(Arc::clone(&parts.fleet), pool, demand, parts.clock.now());
+        let route = Route::new(Arc::clone(&parts.fleet), pool, demand, came);
         Journey {
             parts,
             requested,
@@ -314,7 +335,8 @@ impl Journey {
     }
 
     fn filled<P: Payload>(&self, attempt: &Attempt, request: &P) -> Result<P, ProviderError> {
-        let model = self.route.catalog().model_for(attempt.pool(), attempt.deployment(), request.model());
+        let model =
+            self.route.catalog().model_for(attempt.pool(), attempt.deployment(), self.requested.as_str());
         let model = serde_json::Value::from(&*model).to_string();
         request
             .edited(&[("model", Edit::Set(&model))])
@@ -428,6 +450,7 @@ impl Journey {
     fn report(&self, now: Timestamp) -> RouteReport {
         RouteReport {
             dropped_params: self.dropped.clone(),
+            classification: self.classification.clone(),
             ..RouteReport::new(
                 &self.route,
                 &self.accounts,

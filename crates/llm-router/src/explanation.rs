@@ -99,7 +99,7 @@ impl Router {
     /// # Errors
     /// As [`completion`](Self::completion), when the request names no alias or is wrong.
     pub fn explain(&self, request: &ChatRequest) -> Result<Explanation, RouteError> {
-        let Resolved { requested, pool, .. } = self.resolve(request)?;
+        let Resolved { requested, pool, .. } = self.resolve(request.model(), self.choose_locally(request))?;
         let kind = if request.is_stream() { RequestKind::Stream } else { RequestKind::Whole };
         let demand = self.demand(request, kind)?;
         let (fleet, now) = (self.fleet(), self.now());

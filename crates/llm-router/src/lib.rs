@@ -6,10 +6,12 @@
 //! - [`Router::from_yaml_file`] reads a LiteLLM-style `config.yaml`; [`Router::builder`] takes the same settings in Rust.
 //! - [`Completion`] and [`CompletionStream`] are the answers, each with a [`RouteReport`]: who answered after which attempts.
 //! - [`RouteError`] is why there was none, with the last real error.
+//! - [`AutoRouting`] routes requests to a name such as `auto` by what they are about, with an [`LlmLayer`] for doubtful ones.
 //!
 //! This crate assembles and runs the one loop. Decisions are made in [`router_core`], wire formats live in
 //! [`router_providers`]; each can be used without this crate.
 
+mod auto;
 mod builder;
 mod clock;
 mod config;
@@ -28,17 +30,22 @@ mod stream;
 mod suggest;
 mod tariffs;
 
+pub use router_classify::{
+    ClassifierError, Destination, Query, Rule, TaskClassifier, TaskClassifierBuilder, TaskModel, Tiers,
+    keywords,
+};
 pub use router_core::{
     AccountId, AccountLimits, Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, Budget, BudgetPeriod,
     ByteEstimate, CauseFacts, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier,
     Clock, Cost, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, JsonObject,
-    KindPolicy, Metered, MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider,
+    KindPolicy, Layer, Metered, MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider,
     ProviderError, ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity,
     StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
 };
 pub use router_state::{MemoryStore, RedisAddress, RedisError, RedisStatus, RedisStore};
 pub use router_telemetry::{Prices, PricesError, RateCard};
 
+pub use self::auto::{AutoRouting, LlmLayer};
 pub use self::builder::{BuildError, Deployment, PoolSettings, RouterBuilder};
 pub use self::clock::SystemClock;
 pub use self::config::{

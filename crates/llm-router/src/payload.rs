@@ -1,9 +1,7 @@
 //! What requests of every kind have in common, as far as routing goes.
 
 use bytes::Bytes;
-use router_core::{
-    ChatRequest, Classification, Classifier, Edit, EmbeddingRequest, Native, RequestError, TokenCounter,
-};
+use router_core::{ChatRequest, Edit, EmbeddingRequest, Native, RequestError, TokenCounter};
 use serde::Deserialize;
 
 /// A request that can be routed: [`ChatRequest`] or [`EmbeddingRequest`].
@@ -33,8 +31,8 @@ pub trait Payload: Clone + Send + Sync + sealed::Sealed {
     /// Returns the estimated tokens of what the model will read.
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64;
 
-    /// Returns what a classifier says of it; `None` for what classifiers do not read.
-    fn classify(&self, classifier: &dyn Classifier) -> Option<Classification>;
+    /// Returns the request as classifiers read it; `None` for what they do not read.
+    fn as_chat(&self) -> Option<&ChatRequest>;
 
     /// Returns the body as the caller wrote it.
     fn body(&self) -> &Bytes;
@@ -78,8 +76,8 @@ impl Payload for ChatRequest {
         counter.count(self)
     }
 
-    fn classify(&self, classifier: &dyn Classifier) -> Option<Classification> {
-        Some(classifier.classify(self))
+    fn as_chat(&self) -> Option<&ChatRequest> {
+        Some(self)
     }
 
     fn body(&self) -> &Bytes {
@@ -116,7 +114,7 @@ impl Payload for EmbeddingRequest {
         counter.count_embedding(self)
     }
 
-    fn classify(&self, _classifier: &dyn Classifier) -> Option<Classification> {
+    fn as_chat(&self) -> Option<&ChatRequest> {
         None
     }
 

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use router_core::{Alias, DeploymentId, ProviderErrorKind, Route, Timestamp, Usage, Usd};
+use router_core::{Alias, Classification, DeploymentId, ProviderErrorKind, Route, Timestamp, Usage, Usd};
 
 use crate::metering::Account;
 
 /// How a request was routed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RouteReport {
-    /// The alias that was asked for.
+    /// The alias that was asked for, or that the classifier chose.
     pub requested: Alias,
+    /// What the classifier said, where it chose the alias.
+    pub classification: Option<Classification>,
     /// The pool that answered, or that was asked last.
     pub pool: Alias,
     /// The deployment that answered, or that was called last; `None` when none was called.
@@ -103,6 +105,7 @@ impl RouteReport {
         Self {
             pool: pool.unwrap_or_else(|| requested.clone()),
             requested,
+            classification: None,
             deployment: attempts.last().map(|attempt| attempt.deployment.clone()),
             attempts,
             fallback_triggered: route.entered().len() > 1,

@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use router_core::{
-    AccountId, Alias, Bill, ChatRequest, Classification, Classifier, Clock, Consumed, Cost, EmbeddingReply,
+    AccountId, Alias, Bill, ChatRequest, Classification, Clock, Consumed, Cost, EmbeddingReply,
     EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider, Reply,
     RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
 use router_state::{RedisStatus, RedisStore};
 
+use crate::auto::{Auto, Chosen};
 use crate::builder::{BuildError, RouterBuilder};
 use crate::config::{ConfigFile, ConfigFileError};
 use crate::continuation::Continuer;
 use crate::demand::without_router_fields;
-use crate::engine::{Embedded, Streamed, Whole};
+use crate::engine::{Embedded, Journey, Streamed, Whole};
 use crate::error::RouteError;
 use crate::metering::Answer;
-use crate::payload::Payload;
 use crate::report::RouteReport;
 use crate::stream::CompletionStream;
 use crate::tariffs::Tariffs;
@@ -59,7 +59,7 @@ pub(crate) struct Parts {
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     /// The same, when it is Redis.
     pub(crate) redis: Option<Arc<RedisStore>>,
-    pub(crate) classifier: Option<(Alias, Arc<dyn Classifier>)>,
+    pub(crate) auto: Option<Auto>,
     pub(crate) token_counter: Arc<dyn TokenCounter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seeds: AtomicU64,
@@ -156,7 +156,22 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future cancels the call under way and leaves nothing behind.
     pub async fn completion(&self, request: &ChatRequest) -> Result<Completion, RouteError> {
-        let mut journey = self.set_out::<Whole>(request)?;
+        let journey = self.set_out::<Whole>(request).await?;
+        Self::complete(journey, request).await
+    }
+
+    /// Answers a request at this alias, whatever it names. It is not classified: this is how the classifier itself asks.
+    pub(crate) async fn completion_at(
+        &self,
+        alias: &Alias,
+        request: &ChatRequest,
+    ) -> Result<Completion, RouteError> {
+        let resolved = self.resolve(alias.as_str(), None)?;
+        let journey = self.set_out_to::<Whole>(request, resolved, self.now())?;
+        Self::complete(journey, request).await
+    }
+
+    async fn complete(mut journey: Journey, request: &ChatRequest) -> Result<Completion, RouteError> {
         let (reply, attempt) = journey.run::<Whole>(without_router_fields(request)?.as_ref()).await?;
         let report = journey.answered(attempt, Answer::from(&reply));
         Ok(Completion { reply, report })
@@ -171,7 +186,7 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future cancels the call under way and leaves nothing behind.
     pub async fn embedding(&self, request: &EmbeddingRequest) -> Result<Embedding, RouteError> {
-        let mut journey = self.set_out::<Embedded>(request)?;
+        let mut journey = self.set_out::<Embedded>(request).await?;
         let (reply, attempt) = journey.run::<Embedded>(without_router_fields(request)?.as_ref()).await?;
         let report = journey.answered(attempt, Answer::from(&reply));
         Ok(Embedding { reply, report })
@@ -186,7 +201,7 @@ impl Router {
     /// # Cancel safety
     /// Dropping the future or the stream cancels the call under way and leaves nothing behind.
     pub async fn stream(&self, request: &ChatRequest) -> Result<CompletionStream, RouteError> {
-        let mut journey = self.set_out::<Streamed>(request)?;
+        let mut journey = self.set_out::<Streamed>(request).await?;
         let request = without_router_fields(request)?;
         let (opened, attempt) = journey.run::<Streamed>(&request).await?;
         let (call, report) = journey.opened(attempt, opened.headroom);
@@ -197,7 +212,7 @@ impl Router {
     /// Returns the aliases that applications can call.
     pub fn aliases(&self) -> Vec<Alias> {
         let pools = self.parts.fleet.catalog().pools().iter().map(|pool| pool.alias().clone());
-        self.parts.classifier.iter().map(|(name, _)| name.clone()).chain(pools).collect()
+        self.parts.auto.iter().map(|auto| auto.name.clone()).chain(pools).collect()
     }
 
     /// Returns the live state of every deployment.
@@ -223,21 +238,21 @@ impl Router {
         self.parts.clock.now()
     }
 
-    /// Finds the pool of a request: the alias it names, or the one the classifier chooses.
-    pub(crate) fn resolve(&self, request: &impl Payload) -> Result<Resolved, RouteError> {
+    /// Finds the pool of a request: the one that was chosen, or that of the alias it names.
+    pub(crate) fn resolve(&self, model: &str, chosen: Option<Chosen>) -> Result<Resolved, RouteError> {
         let catalog = self.parts.fleet.catalog();
-        let classification = match &self.parts.classifier {
-            Some((name, classifier)) if name.as_str() == request.model() => request.classify(&**classifier),
-            _ => None,
+        let (classification, waited) = match chosen {
+            Some(Chosen { classification, waited }) => (Some(classification), waited),
+            None => (None, Duration::ZERO),
         };
-        let name = classification.as_ref().map_or(request.model(), |chosen| chosen.alias.as_str());
+        let name = classification.as_ref().map_or(model, |chosen| chosen.alias.as_str());
         match catalog.pool(name) {
             Some(pool) => {
                 // A pattern or a further name: what was asked for is another name than the pool's.
                 let own = catalog[pool].alias();
                 let asked = if own.as_str() == name { None } else { Alias::try_from(name).ok() };
                 let requested = asked.unwrap_or_else(|| own.clone());
-                Ok(Resolved { requested, pool, classification })
+                Ok(Resolved { requested, pool, classification, waited })
             }
             None => Err(RouteError::UnknownAlias { alias: name.to_owned(), known: self.aliases() }),
         }
@@ -250,6 +265,8 @@ pub(crate) struct Resolved {
     pub(crate) pool: PoolIndex,
     /// What the classifier said, if it chose.
     pub(crate) classification: Option<Classification>,
+    /// How long an LLM was waited for to say it.
+    pub(crate) waited: Duration,
 }
 
 impl Parts {

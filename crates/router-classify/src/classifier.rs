@@ -1,6 +1,7 @@
 //! The layers, cheapest first: rules, then the model, then what everything else goes to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use router_core::{Alias, ChatRequest, Classification, Classifier, Layer};
 
@@ -99,7 +100,7 @@ pub enum ClassifierError {
 }
 
 /// Builds a [`TaskClassifier`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct TaskClassifierBuilder {
     rules: Vec<Rule>,
@@ -108,7 +109,7 @@ pub struct TaskClassifierBuilder {
     tiers: Option<Tiers>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum ModelChoice {
     Own(TaskModel),
     None,
@@ -244,7 +245,7 @@ impl TaskClassifier {
         let Answer { label, confidence, layer, complexity } = answer;
         let to = self.routes.iter().find(|(known, _)| *known == label).map_or(&self.rest, |(_, to)| to);
         let alias = to.alias(complexity).clone();
-        Classification { alias, label, confidence, layer, complexity: Some(complexity) }
+        Classification { alias, label, confidence, layer, complexity: Some(complexity), took: Duration::ZERO }
     }
 
     /// Returns every label that this classifier gives, each once.

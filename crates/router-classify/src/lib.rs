@@ -11,7 +11,7 @@
 //! - [`evaluate`] measures: accuracy, calibration, coverage; what routing by complexity gains.
 //! - [`shipped`] is how the models in this crate are made from the data beside it.
 //!
-//! The third layer, an LLM that settles what these are unsure of, is a call through a router: the crate `llm-router` makes it.
+//! The last layer, an LLM that settles what these are unsure of, is a call through a router: the crate `llm-router` makes it.
 
 mod arithmetic;
 mod classifier;
@@ -29,7 +29,7 @@ mod training;
 pub use self::classifier::{Answer, ClassifierError, Destination, TaskClassifier, TaskClassifierBuilder};
 pub use self::complexity::ComplexityModel;
 pub use self::model::{ModelError, TaskModel};
-pub use self::query::Query;
+pub use self::query::{Query, QueryLine};
 pub use self::rules::{Rule, RuleError, keywords};
 pub use self::tiers::{Tiers, TiersError, threshold_for_share};
 pub use self::training::{Labelled, TrainingError, read_examples, train};

@@ -26,6 +26,32 @@ pub struct Query<'a> {
     attachments: usize,
 }
 
+/// A query as it stands in a file, one JSON object a line: `{"text": ...}`. Other fields are not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct QueryLine {
+    /// The query.
+    pub text: String,
+}
+
+impl QueryLine {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn read(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| format!("expected {{\"text\": ...}}: {error}"))
+    }
+
+    /// Reads every line that is not blank.
+    ///
+    /// # Errors
+    /// The first line that is none, in words.
+    pub fn read_all(lines: &str) -> Result<Vec<Self>, String> {
+        let lines = lines.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty());
+        lines.map(|(line, n)| Self::read(line).map_err(|why| format!("line {n}: {why}"))).collect()
+    }
+}
+
 /// A text, or its two ends when it is long.
 #[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack, so that no request allocates for it")]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Alias, ChatRequest};
 
@@ -35,19 +36,21 @@ pub struct Classification {
     pub alias: Alias,
     /// What the request was taken for, such as `math`.
     pub label: Arc<str>,
-    /// How sure the classifier is of the label, from 0 to 1.
+    /// How sure the classifier is of the label, from 0 to 1; 1 when a rule or an LLM said so.
     pub confidence: f64,
     /// Who decided.
     pub layer: Layer,
     /// How much a stronger model would help, from 0 to 1, where that was estimated.
     pub complexity: Option<f64>,
+    /// How long it took to say so, with what an LLM was waited for. Whoever asks a classifier measures it; until then it is zero.
+    pub took: Duration,
 }
 
 impl Classification {
     /// A decision by a classifier of one's own; its label is the alias.
     pub fn new(alias: Alias, confidence: f64) -> Self {
         let label = Arc::from(alias.as_str());
-        Self { alias, label, confidence, layer: Layer::Own, complexity: None }
+        Self { alias, label, confidence, layer: Layer::Own, complexity: None, took: Duration::ZERO }
     }
 }
 

@@ -285,7 +285,6 @@ fn check_says_of_each_example_what_a_careful_reader_would() {
     check(
         "tasks.yaml",
         &[
-            "warning ignored-key router_settings.classifier",
             "warning fallback-smaller-window math",
             "info long-wait math",
             "warning one-provider code",

@@ -216,6 +216,12 @@ pub struct Classified {
     pub confidence: f64,
     /// Which layer decided.
     pub layer: Cow<'static, str>,
+    /// How much a stronger model would help, from 0 to 1, where that was estimated.
+    #[serde(default)]
+    pub complexity: Option<f64>,
+    /// How long it took to say so, in microseconds, with what an LLM was waited for.
+    #[serde(default)]
+    pub took_us: u64,
 }
 
 /// What was asked and answered, as text.
@@ -274,6 +280,8 @@ impl CallRecord {
                 label: (&*said.label).into(),
                 confidence: said.confidence,
                 layer: Cow::Borrowed(said.layer.name()),
+                complexity: said.complexity,
+                took_us: u64::try_from(said.took.as_micros()).unwrap_or(u64::MAX),
             }),
             key_alias: route.context.key_alias.clone(),
             user: route.context.user.clone(),

@@ -57,6 +57,12 @@ pub(super) enum Kind {
     Policy(Policy),
     /// The same for each alias.
     Policies(Policy),
+    /// Names that the user chose, with a list of texts each.
+    TextLists,
+    /// `{alias: complexity}`, or a share such as `30%` for the complexity.
+    Tiers,
+    /// `[label, ...]`, or `{label: alias}`, or `{label: {alias: complexity}}`.
+    Labels,
 }
 
 /// What the numbers of a policy count.
@@ -80,8 +86,8 @@ const fn key(name: &'static str, kind: Kind, meaning: &'static str) -> Key {
 }
 
 use Kind::{
-    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Nodes, Number, Policies, Policy as ByKind, Port,
-    RedisUrl, Seconds, Sections, Text, TextList, Texts,
+    Aliases, Boolean, Choice, Count, Fallbacks, Integer, Labels, Nodes, Number, Policies, Policy as ByKind,
+    Port, RedisUrl, Seconds, Sections, Text, TextList, TextLists, Texts, Tiers,
 };
 
 pub(super) static ROOT: Keys = Keys {
@@ -306,6 +312,11 @@ pub(super) static ROUTER_SETTINGS: Keys = Keys {
         key("model_group_alias", Aliases, "Further names for pools."),
         key("pools", Sections(&POOL), "Overrides for single pools, by alias (ours)."),
         key(
+            "classifier",
+            Kind::Section(&CLASSIFIER),
+            "Finds out what requests to one name are about, and routes them by that (ours).",
+        ),
+        key(
             "redis_host",
             Text,
             "Where processes share what they learn; unset or empty: each learns by itself.",
@@ -355,6 +366,66 @@ pub(super) static POOL: Keys = Keys {
         key("routing_strategy", Choice(STRATEGIES), "How this pool chooses."),
         key("num_retries", Count, "Further attempts in this pool after its first."),
         key("retry_policy", ByKind(Policy::Retries), "Retries by kind of error."),
+    ],
+    not_supported: &[],
+};
+
+pub(super) static CLASSIFIER: Keys = Keys {
+    required: &[],
+    one_of: &[],
+    honoured: &[
+        key(
+            "alias",
+            Text,
+            "The model that callers name to have their request classified; auto where it is not set.",
+        ),
+        key(
+            "labels",
+            Labels,
+            "The labels, and where each goes: to the alias of the same name, to another, or by complexity.",
+        ),
+        key(
+            "tiers",
+            Tiers,
+            "Where requests go whose label has no place of its own: aliases, and the complexity at which each begins.",
+        ),
+        key(
+            "calibration_file",
+            Text,
+            "JSON lines of your own queries, by which shares in tiers are measured.",
+        ),
+        key("rules", Kind::SectionList(&RULE), "What is certain: the first that fires decides."),
+        key("keywords", Boolean, "Add the keyword list of many tutorials after the rules."),
+        key("model", Boolean, "false: only rules decide, and the LLM."),
+        key(
+            "model_file",
+            Text,
+            "A model that `llm-router classifier train` made, instead of the shipped one.",
+        ),
+        key("examples", TextLists, "Ten to fifty examples of each label, to learn a model from at start."),
+        key("examples_file", Text, "The same as JSON lines."),
+        key("llm", Text, "The alias that is asked when the rest is unsure."),
+        key("threshold", Number, "The confidence below which it is asked."),
+        key("llm_timeout", Seconds, "Seconds it is waited for; then the best guess stands."),
+        key("llm_max_tokens", Count, "Tokens its answer may have."),
+        key("llm_cache_size", Count, "Answers that are remembered."),
+    ],
+    not_supported: &[],
+};
+
+pub(super) static RULE: Keys = Keys {
+    required: &["label"],
+    one_of: &[],
+    honoured: &[
+        key("label", Text, "The label of what it matches."),
+        key(
+            "signals",
+            TextList,
+            "Words or phrases in the last user message, whatever their case and accents.",
+        ),
+        key("regex", TextList, "Regular expressions for the last user message."),
+        key("system", TextList, "Words or phrases in the system prompt."),
+        key("metadata", Texts, "Values in the request's metadata, by key."),
     ],
     not_supported: &[],
 };

@@ -1,6 +1,7 @@
 //! Reads a configuration, and the files it includes, section by section.
 
 mod callbacks;
+mod classifier;
 mod general_settings;
 mod litellm_settings;
 mod model_list;

@@ -101,6 +101,14 @@ fn of(kind: Kind) -> Value {
             });
             json!({"type": "object", "additionalProperties": {"anyOf": [text(), hidden]}})
         }
+        Kind::TextLists => {
+            json!({"type": "object", "additionalProperties": {"type": "array", "items": text()}})
+        }
+        Kind::Tiers => tiers(),
+        Kind::Labels => {
+            let places = json!({"type": "object", "additionalProperties": {"anyOf": [text(), tiers()]}});
+            json!({"anyOf": [{"type": "array", "items": text()}, places]})
+        }
         Kind::Policy(policy) => by_kind(policy),
         Kind::Policies(policy) => json!({"type": "object", "additionalProperties": by_kind(policy)}),
     }
@@ -109,6 +117,15 @@ fn of(kind: Kind) -> Value {
 fn text() -> Value {
     // People write ids and versions without quotes.
     json!({"type": ["string", "number"]})
+}
+
+fn tiers() -> Value {
+    let bound = json!({"anyOf": [
+        {"type": "number"},
+        {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?%?$"},
+        {"$ref": "#/$defs/variable"},
+    ]});
+    json!({"type": "object", "additionalProperties": bound})
 }
 
 fn port() -> Value {

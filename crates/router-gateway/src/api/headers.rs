@@ -12,7 +12,7 @@ use crate::context::Context;
 /// `x-litellm-…` are those of LiteLLM's that clients are known to read, with its meaning. `cost` is there for whole answers: that of a
 /// stream is not known before its end.
 pub(crate) fn answer_headers(context: &Context, report: &RouteReport, cost: Option<Usd>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(24);
+    let mut headers = HeaderMap::with_capacity(32);
     let mut insert = |name: &'static str, value: &str| {
         // An alias may hold letters that a header cannot; such a header is left out.
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -30,6 +30,15 @@ pub(crate) fn answer_headers(context: &Context, report: &RouteReport, cost: Opti
     insert("x-router-fallback", if report.fallback_triggered { "true" } else { "false" });
     insert("x-router-overhead-ms", &overhead);
     insert("x-router-seed", &report.seed.to_string());
+    if let Some(said) = &report.classification {
+        insert("x-router-label", &said.label);
+        insert("x-router-confidence", &format!("{:.3}", said.confidence));
+        insert("x-router-layer", said.layer.name());
+        if let Some(complexity) = said.complexity {
+            insert("x-router-complexity", &format!("{complexity:.3}"));
+        }
+        insert("x-router-classification-ms", &millis(said.took));
+    }
     if report.attempts.iter().any(|attempt| attempt.error.is_some()) {
         insert("x-router-trail", &trail(report));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use router_core::{FallbackKind, Place, Strategy};
 
-use super::{policy, redis};
+use super::{classifier, policy, redis};
 use crate::builder::{PoolSettings, RouterBuilder, strategy_named};
 use crate::config::keys::{POOL, Policy};
 use crate::config::yaml::{Node, Section};
@@ -83,6 +83,9 @@ pub(super) fn read(mut builder: RouterBuilder, section: Section<'_>) -> RouterBu
         }
         builder = builder.pool(alias, settings);
         pool.finish();
+    }
+    if let Some(node) = section.get("classifier") {
+        builder = classifier::read(builder, &node);
     }
     builder = redis::read(builder, &section);
     section.finish();
