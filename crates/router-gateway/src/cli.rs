@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::classifier::ClassifierCommand;
+use crate::classify::{self, ClassifyArgs};
 use crate::prices::PricesCommand;
 use crate::report::{self, ReportArgs};
 
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     /// What models charge.
     #[command(subcommand)]
     Prices(PricesCommand),
+    /// Say what queries are about and how hard they are.
+    #[command(after_help = classify::HELP)]
+    Classify(ClassifyArgs),
+    /// Make models for labels of your own, and measure how good they are.
+    #[command(subcommand)]
+    Classifier(ClassifierCommand),
 }
 
 const SERVE_HELP: &str = "\

@@ -1,10 +1,13 @@
 //! The `llm-router` binary.
 
 mod check;
+mod classifier;
+mod classify;
 mod cli;
 mod logs;
 mod mock;
 mod prices;
+mod progress;
 mod reload;
 mod report;
 mod serve;
@@ -32,6 +35,8 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Classify(args) => classify::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Classifier(command) => classifier::run(command).await.map(|()| ExitCode::SUCCESS),
         Command::Prices(command) => prices::run(command).map(|()| ExitCode::SUCCESS),
         Command::Mock(args) => mock::run(args).await.map(|()| ExitCode::SUCCESS),
     };
