@@ -98,6 +98,7 @@ fn ci() -> Result<()> {
     cargo("fmt --all --check").run()?;
     cargo("clippy --workspace --all-targets --all-features -- -D warnings").run()?;
     cargo("doc --workspace --all-features --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()?;
+    cargo("test -p llm-router --no-default-features --lib a_configuration_that_needs_redis").run()?;
     cargo("xtask test").run()?;
     clients::test()
 }

@@ -13,6 +13,7 @@ use router_core::{
     TokenCounter, strategies,
 };
 use router_providers::Providers;
+#[cfg(feature = "redis")]
 use router_state::{RedisAddress, RedisError, RedisStore};
 use router_telemetry::Prices;
 use secrecy::{ExposeSecret, SecretString};
@@ -57,7 +58,9 @@ pub struct RouterBuilder {
     observes_content: bool,
     prices: Option<Prices>,
     state_store: Option<Arc<dyn StateStore>>,
+    #[cfg(feature = "redis")]
     redis: Option<RedisAddress>,
+    #[cfg(feature = "redis")]
     is_redis_required: bool,
     auto: Option<Chooser>,
     token_counter: Option<Arc<dyn TokenCounter>>,
@@ -306,12 +309,14 @@ impl RouterBuilder {
 
     /// Shares cooldowns and what was consumed of limits with other processes through Redis. `build` then has to be called in a tokio
     /// runtime; it does not wait for the connection. A [`state_store`](Self::state_store) of your own wins.
+    #[cfg(feature = "redis")]
     pub fn redis(mut self, address: RedisAddress) -> Self {
         self.redis = Some(address);
         self
     }
 
     /// Says that nothing is to be served without Redis: see [`probe_redis`](Self::probe_redis).
+    #[cfg(feature = "redis")]
     pub const fn redis_required(mut self) -> Self {
         self.is_redis_required = true;
         self
@@ -321,6 +326,7 @@ impl RouterBuilder {
     ///
     /// # Errors
     /// When it cannot be reached, or refuses us.
+    #[cfg(feature = "redis")]
     pub async fn probe_redis(&self) -> Result<(), RedisError> {
         match &self.redis {
             Some(address) if self.is_redis_required => RedisStore::probe(address).await,
@@ -476,11 +482,13 @@ impl RouterBuilder {
             }),
             None => Fleet::new(catalog),
         };
+        #[cfg(feature = "redis")]
         if self.is_redis_required && self.redis.is_none() {
             let message = "there is no Redis to require: set `redis_host` or `redis_url`";
             problems.add(Place::Setting("redis"), message.to_owned());
             return Err(BuildError(problems.found));
         }
+        #[cfg(feature = "redis")]
         let redis = match self.redis.map(|address| redis_store(address, previous)).transpose() {
             Ok(redis) => redis,
             Err(error) => {
@@ -488,7 +496,10 @@ impl RouterBuilder {
                 return Err(BuildError(problems.found));
             }
         };
+        #[cfg(feature = "redis")]
         let shared = redis.clone().map(|store| store as Arc<dyn StateStore>);
+        #[cfg(not(feature = "redis"))]
+        let shared: Option<Arc<dyn StateStore>> = None;
         // Moments of the one are moments of the other.
         let clock = self.clock.or_else(|| previous.map(|router| Arc::clone(&router.parts.clock)));
         Ok(Router::assemble(Parts {
@@ -499,6 +510,7 @@ impl RouterBuilder {
             observes_content: self.observes_content,
             tariffs: Tariffs::new(prices, cards.into()),
             state_store: self.state_store.or(shared),
+            #[cfg(feature = "redis")]
             redis,
             auto,
             token_counter: self.token_counter.unwrap_or_else(|| Arc::new(ByteEstimate)),
@@ -509,6 +521,7 @@ impl RouterBuilder {
 }
 
 /// The store of the router before, when it is at the same address: its connection and its books go on.
+#[cfg(feature = "redis")]
 fn redis_store(address: RedisAddress, previous: Option<&Router>) -> Result<Arc<RedisStore>, RedisError> {
     match previous.and_then(|router| router.parts.redis.as_ref()) {
         Some(store) if *store.address() == address => Ok(Arc::clone(store)),

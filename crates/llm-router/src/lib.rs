@@ -36,13 +36,16 @@ pub use router_classify::{
 };
 pub use router_core::{
     AccountId, AccountLimits, Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, Budget, BudgetPeriod,
-    ByteEstimate, CauseFacts, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Classification, Classifier,
-    Clock, Cost, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event, Finding, JsonObject,
-    KindPolicy, Layer, Metered, MinuteWindow, Native, NativeFormat, Observer, Obstacle, Price, Provider,
-    ProviderError, ProviderErrorKind, Reply, RequestContext, RequestError, RouteFacts, ServiceTier, Severity,
-    StateStore, Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
+    ByteEstimate, CauseFacts, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Claim, Classification,
+    Classifier, Clock, Consumed, Cost, DeploymentId, Edit, EmbeddingReply, EmbeddingRequest, Encoding, Event,
+    Finding, HealthChange, Hold, JsonObject, KindPolicy, Layer, Metered, MinuteWindow, Native, NativeFormat,
+    Observer, Obstacle, Peer, Price, Provider, ProviderError, ProviderErrorKind, Refused, Reply,
+    RequestContext, RequestError, Reserved, RouteFacts, ServiceTier, Settlement, Severity, StateStore,
+    Strategy, Timestamp, TokenCounter, TraceContext, Usage, Usd, check, strategies,
 };
-pub use router_state::{MemoryStore, RedisAddress, RedisError, RedisStatus, RedisStore};
+pub use router_state::MemoryStore;
+#[cfg(feature = "redis")]
+pub use router_state::{RedisAddress, RedisCache, RedisCacheStatus, RedisError, RedisStatus, RedisStore};
 pub use router_telemetry::{Prices, PricesError, RateCard};
 
 pub use self::auto::{AutoRouting, LlmLayer};

@@ -11,6 +11,7 @@ use router_core::{
     EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider, Reply,
     RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
+#[cfg(feature = "redis")]
 use router_state::{RedisStatus, RedisStore};
 
 use crate::auto::{Auto, Chosen};
@@ -58,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) tariffs: Tariffs,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     /// The same, when it is Redis.
+    #[cfg(feature = "redis")]
     pub(crate) redis: Option<Arc<RedisStore>>,
     pub(crate) auto: Option<Auto>,
     pub(crate) token_counter: Arc<dyn TokenCounter>,
@@ -126,7 +128,13 @@ impl Router {
         router
     }
 
+    /// Returns through what it shares what it learns with others, if it does.
+    pub fn state_store(&self) -> Option<&Arc<dyn StateStore>> {
+        self.parts.state_store.as_ref()
+    }
+
     /// Returns how the connection to Redis is; `None` when state is not shared through it.
+    #[cfg(feature = "redis")]
     pub fn redis_status(&self) -> Option<RedisStatus> {
         self.parts.redis.as_ref().map(|store| store.status())
     }

@@ -4,6 +4,7 @@ mod from_settings;
 mod guard;
 mod key;
 mod ledger;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub(crate) use self::from_settings::unknown_aliases;
 pub(crate) use self::guard::{require_caller, require_master};
 pub use self::key::{KeyHash, KeyLimits, VirtualKey, WrongKeyHash};
 pub use self::ledger::{Claim, Ledger, LocalLedger, Refusal, Used};
+pub use self::shared::SharedLedger;
 pub use llm_router::BudgetPeriod;
 
 /// Who may call. Cheap to clone.

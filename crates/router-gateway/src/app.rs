@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use llm_router::{Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock};
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Ledger, LocalLedger, unknown_aliases};
+use crate::access::{Access, Ledger, SharedLedger, unknown_aliases};
 use crate::serving::Limits;
 use crate::watch::Watch;
 
@@ -100,11 +100,12 @@ impl App {
 
     /// Serves this within these limits.
     pub fn with_limits(serving: Serving, limits: Limits) -> Self {
-        Self::with_ledger(serving, limits, Arc::new(LocalLedger::new()))
+        Self::with_ledger(serving, limits, Arc::new(SharedLedger::new()))
     }
 
     /// The same, with what each key uses counted somewhere of one's own.
     pub fn with_ledger(serving: Serving, limits: Limits, ledger: Arc<dyn Ledger>) -> Self {
+        ledger.share_through(serving.router.state_store());
         let shared = Shared {
             serving: RwLock::new(Arc::new(serving)),
             places: Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS))),
@@ -127,6 +128,7 @@ impl App {
 
     /// Serves this from now on. Requests under way end with what they began with.
     pub fn replace(&self, serving: Serving) {
+        self.shared.ledger.share_through(serving.router.state_store());
         let mut present = self.shared.serving.write().unwrap_or_else(PoisonError::into_inner);
         *present = Arc::new(serving);
     }

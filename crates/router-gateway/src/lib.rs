@@ -15,11 +15,12 @@ mod app;
 mod context;
 mod cost;
 mod serving;
+mod shared_state;
 mod watch;
 
 pub use self::access::{
-    Access, BudgetPeriod, Claim, KeyHash, KeyLimits, Ledger, LocalLedger, Refusal, Used, VirtualKey,
-    WrongKeyHash,
+    Access, BudgetPeriod, Claim, KeyHash, KeyLimits, Ledger, LocalLedger, Refusal, SharedLedger, Used,
+    VirtualKey, WrongKeyHash,
 };
 pub use self::api::app;
 pub use self::app::{App, Serving};

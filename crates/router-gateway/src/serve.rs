@@ -28,6 +28,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
                 tracing::warn!(%problem, "configuration key ignored");
             }
             let limits = Limits::from(file.general());
+            #[cfg(feature = "redis")]
             file.builder().probe_redis().await.context("`redis_required` is set")?;
             reload = Some(Reload::new(path, &file, !args.host.is_loopback(), Arc::clone(&watch)));
             let serving = Serving::from_file(file, observers(&watch), None)?;

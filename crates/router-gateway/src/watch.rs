@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use llm_router::{Event, Observer, Timestamp};
 use router_telemetry::{CallRecord, Metrics, Telemetry};
 
+use crate::shared_state;
+
 /// How many requests are remembered for the live page.
 const RECENT: usize = 50;
 
@@ -35,7 +37,9 @@ impl Watch {
 
     /// Returns the counters in Prometheus' text format.
     pub(crate) fn render(&self, router: &llm_router::Router, now: Timestamp) -> String {
-        self.metrics.render(Some((router.fleet(), now)), &self.telemetry.counts())
+        let mut text = self.metrics.render(Some((router.fleet(), now)), &self.telemetry.counts());
+        text.push_str(&shared_state::render(router));
+        text
     }
 
     /// Returns the last requests, the newest first.

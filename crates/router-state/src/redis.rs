@@ -3,6 +3,7 @@
 mod account_script;
 mod accounts;
 mod address;
+mod cache;
 mod ledger;
 mod link;
 mod scripts;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::accounts::Accounts;
 pub use self::address::RedisAddress;
+pub use self::cache::{RedisCache, RedisCacheStatus};
 use self::session::{Session, Told};
 pub use self::status::RedisStatus;
 use self::status::StatusCell;

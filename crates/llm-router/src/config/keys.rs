@@ -574,6 +574,11 @@ pub(super) static VIRTUAL_KEY: Keys = Keys {
             Text,
             "When its budget starts anew: day, month, 12h, 7d, ...; never by default.",
         ),
+        key(
+            "strict_limits",
+            Boolean,
+            "rpm_limit and tpm_limit hold exactly across all that share a store, as max_budget does (ours).",
+        ),
         key("blocked", Boolean, "Refuses it."),
     ],
     not_supported: &[

@@ -6,6 +6,10 @@ mod general_settings;
 mod litellm_settings;
 mod model_list;
 mod policy;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(not(feature = "redis"))]
+#[path = "read/redis_absent.rs"]
 mod redis;
 mod router_settings;
 

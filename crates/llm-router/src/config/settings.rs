@@ -58,6 +58,8 @@ pub struct VirtualKeySettings {
     pub max_budget: Option<f64>,
     /// When its budget starts anew, as written.
     pub budget_duration: Option<String>,
+    /// Whether requests and tokens hold exactly across processes.
+    pub strict_limits: bool,
     /// Whether it is refused.
     pub blocked: bool,
 }

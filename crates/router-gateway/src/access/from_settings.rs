@@ -109,6 +109,7 @@ fn virtual_key(
         tokens_per_minute: entry.tpm_limit,
         parallel_requests: entry.max_parallel_requests.or(usual_parallel_requests),
         budget: entry.max_budget.map(amount).transpose()?.map(|amount| (amount, period)),
+        strict: entry.strict_limits,
     };
     let name = entry.key_alias.clone().unwrap_or_else(|| format!("virtual_keys[{n}]"));
     Ok(VirtualKey::new(hash, name)

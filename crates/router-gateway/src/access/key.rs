@@ -37,6 +37,11 @@ impl KeyHash {
         Ok(Self(hash))
     }
 
+    /// Returns the 64 hexadecimal digits.
+    pub(crate) fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -77,6 +82,8 @@ pub struct KeyLimits {
     pub parallel_requests: Option<u32>,
     /// Money, and the time after which it starts anew.
     pub budget: Option<(Usd, BudgetPeriod)>,
+    /// Whether requests and tokens hold exactly across processes that share a store, as budgets do: each request asks it for its place.
+    pub strict: bool,
 }
 
 impl VirtualKey {

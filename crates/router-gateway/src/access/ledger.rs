@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use llm_router::{MinuteWindow, Timestamp, Usd};
+use llm_router::{Consumed, MinuteWindow, StateStore, Timestamp, Usd};
 
 use super::{KeyHash, VirtualKey};
 
-/// Counts what each key uses. [`LocalLedger`] counts in this process; one that shares its counts with other processes takes its place.
+/// Counts what each key uses. [`LocalLedger`] counts in this process; [`SharedLedger`](super::SharedLedger) shares its counts with others.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
     /// Takes note of a request before it is sent, or refuses it. Each claim that is granted is settled once.
@@ -22,10 +23,13 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// Returns what a key spent in its present budget period, as far as is known here.
     fn spent(&self, key: &VirtualKey, now: Timestamp) -> Usd;
+
+    /// Shares its counts through this store from now on, if it shares any.
+    fn share_through(&self, _store: Option<&Arc<dyn StateStore>>) {}
 }
 
 /// What a request will probably use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Claim {
     /// When it was made.
@@ -84,6 +88,9 @@ pub struct LocalLedger {
 struct Account {
     requests: MinuteWindow,
     tokens: MinuteWindow,
+    /// Counted here and not told to others yet.
+    untold_requests: AtomicI64,
+    untold_tokens: AtomicI64,
     rest: Mutex<Rest>,
 }
 
@@ -110,6 +117,8 @@ impl LocalLedger {
                 Arc::new(Account {
                     requests: MinuteWindow::new(),
                     tokens: MinuteWindow::new(),
+                    untold_requests: AtomicI64::new(0),
+                    untold_tokens: AtomicI64::new(0),
                     rest: Mutex::default(),
                 })
             };
@@ -118,7 +127,66 @@ impl LocalLedger {
     }
 }
 
+/// What is shared with others.
+impl LocalLedger {
+    /// Takes a claim that was granted back: nothing was sent.
+    pub(super) fn withdraw(&self, key: &VirtualKey, claim: &Claim, now: Timestamp) {
+        let account = self.account(key.hash());
+        account.requests.remove(1, claim.at);
+        account.tokens.remove(claim.tokens, claim.at);
+        account.count(-1, -signed(claim.tokens));
+        account.rest(key, now).release(claim);
+    }
+
+    /// Returns what the requests under way will probably cost.
+    pub(super) fn held(&self, key: &VirtualKey, now: Timestamp) -> Usd {
+        self.account(key.hash()).rest(key, now).held
+    }
+
+    /// Takes note of what others used of a key's minute, at that moment.
+    pub(super) fn hear(&self, key: KeyHash, consumed: Consumed, at: Timestamp) {
+        let account = self.account(key);
+        for (window, amount) in [(&account.requests, consumed.requests), (&account.tokens, consumed.tokens)] {
+            if amount >= 0 {
+                window.add(amount.unsigned_abs(), at);
+            } else {
+                window.remove(amount.unsigned_abs(), at);
+            }
+        }
+    }
+
+    /// Tells what was used here since this was last asked.
+    pub(super) fn tell(&self, mut tell: impl FnMut(KeyHash, Consumed)) {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, account) in accounts.iter() {
+            let consumed = Consumed {
+                requests: account.untold_requests.swap(0, Relaxed),
+                tokens: account.untold_tokens.swap(0, Relaxed),
+            };
+            if !consumed.is_zero() {
+                tell(*key, consumed);
+            }
+        }
+    }
+}
+
+fn signed(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+impl Rest {
+    fn release(&mut self, claim: &Claim) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.held = Usd::from_pico(self.held.as_pico().saturating_sub(claim.cost.as_pico()));
+    }
+}
+
 impl Account {
+    fn count(&self, requests: i64, tokens: i64) {
+        self.untold_requests.fetch_add(requests, Relaxed);
+        self.untold_tokens.fetch_add(tokens, Relaxed);
+    }
+
     fn rest(&self, key: &VirtualKey, now: Timestamp) -> std::sync::MutexGuard<'_, Rest> {
         let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         let period = key.limits().budget.map_or(0, |(_, period)| period.at(now).0);
@@ -159,6 +227,7 @@ impl Ledger for LocalLedger {
         }
         account.requests.add(1, now);
         account.tokens.add(claim.tokens, now);
+        account.count(1, signed(claim.tokens));
         rest.under_way += 1;
         rest.held = rest.held.plus(claim.cost);
         Ok(())
@@ -168,9 +237,9 @@ impl Ledger for LocalLedger {
         let account = self.account(key.hash());
         account.tokens.remove(claim.tokens, claim.at);
         account.tokens.add(used.tokens, now);
+        account.count(0, signed(used.tokens).saturating_sub(signed(claim.tokens)));
         let mut rest = account.rest(key, now);
-        rest.under_way = rest.under_way.saturating_sub(1);
-        rest.held = Usd::from_pico(rest.held.as_pico().saturating_sub(claim.cost.as_pico()));
+        rest.release(claim);
         rest.spent = rest.spent.plus(used.cost);
     }
 

@@ -66,15 +66,21 @@ impl<T> Books<T> {
         }
     }
 
+    /// Takes note of the present limits.
+    pub(crate) const fn know(&mut self, limits: AccountLimits) {
+        self.limits = limits;
+    }
+
     /// Takes note of somebody who asks for a place.
     pub(crate) fn claim(&mut self, who: T, limits: AccountLimits, tokens: u64, cost: Usd) {
-        self.limits = limits;
+        self.know(limits);
         // Without a budget nothing has to be held, and so nothing has to be renewed.
         let cost = if limits.budget.is_some() { cost.as_pico().min(MOST_MONEY) } else { 0 };
         self.waiting.push_back((who, Ask { tokens, cost }));
     }
 
     /// Forgets those who wait no more. Who is asked for already is given a place all the same, and has to give it back.
+    #[cfg(feature = "redis")]
     pub(crate) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) {
         self.waiting.retain(|(who, _)| !is_gone(who));
     }

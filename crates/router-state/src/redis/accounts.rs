@@ -104,6 +104,8 @@ impl Accounts {
         let line = self.line(&claim.account);
         let away = || Reserved::Away { spent: Some(line.desk().books.known_spent(self.now())) };
         if !self.is_reachable() {
+            // What is spent meanwhile is told later, and counts in its period.
+            line.desk().books.know(claim.limits);
             return away();
         }
         let (tell, told) = oneshot::channel();

@@ -4,13 +4,30 @@ use std::fmt;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, Pipeline, RedisFuture, Value};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value};
+
+use super::RedisAddress;
+use super::session::PATIENCE;
 
 /// Either kind of connection.
 #[derive(Clone)]
 pub(super) enum Link {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
+}
+
+impl Link {
+    /// Connects; to the present master where Sentinels know it.
+    pub(super) async fn open(address: &RedisAddress) -> RedisResult<Self> {
+        if let Some(cluster) = address.cluster_client()? {
+            return cluster.get_async_connection().await.map(Self::Cluster);
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let client = address.client().await?;
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Self::Server)
+    }
 }
 
 impl fmt::Debug for Link {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{PubSubSink, PubSubStream};
-use redis::{AsyncConnectionConfig, Msg, RedisResult, Value};
+use redis::{Msg, RedisResult, Value};
 use router_core::{AccountId, Consumed, DeploymentId, HealthChange, ProviderErrorKind, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -21,7 +21,7 @@ use super::{RedisAddress, RedisError, Shared};
 pub(super) const EXCHANGE_EVERY: Duration = Duration::from_millis(250);
 
 /// How long one command, or connecting, may take. Everything is small, so a server that needs longer hangs.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long to wait before connecting again, doubling from the one to the other. A server that comes back is found within a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -116,15 +116,7 @@ impl Session {
         let client = address.client().await?;
         let (mut subscription, messages) = client.get_async_pubsub().await?.split();
         subscription.subscribe(CHANNEL).await?;
-        let link = match address.cluster_client()? {
-            Some(cluster) => Link::Cluster(cluster.get_async_connection().await?),
-            None => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(PATIENCE))
-                    .set_response_timeout(Some(PATIENCE));
-                Link::Server(client.get_multiplexed_async_connection_with_config(&config).await?)
-            }
-        };
+        let link = Link::open(address).await?;
         Ok(Self { link, messages, _subscription: subscription, clock: None })
     }
 

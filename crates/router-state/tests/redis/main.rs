@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "what was measured is worth a line")]
 
 mod away;
+mod cache;
 mod conformance;
 mod many;
 mod peer;

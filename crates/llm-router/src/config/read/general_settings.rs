@@ -68,6 +68,7 @@ fn virtual_key(node: &Node<'_>) -> Option<VirtualKeySettings> {
         max_parallel_requests: section.get("max_parallel_requests").and_then(|node| node.count()),
         max_budget: section.get("max_budget").and_then(|node| node.number()),
         budget_duration: section.get("budget_duration").and_then(|node| node.string()),
+        strict_limits: section.get("strict_limits").and_then(|node| node.boolean()).unwrap_or(false),
         blocked: section.get("blocked").and_then(|node| node.boolean()).unwrap_or(false),
     };
     section.finish();
