@@ -12,7 +12,7 @@ use router_core::{ChatRequest, Classifier};
 
 /// 200 characters.
 const SHORT: &str = "I have a list of orders with a date and an amount each. Could you write a Python function that groups \
-them by month, sums up the amounts and returns the three months with the largest totals, please? Thank";
+them by month, sums up the amounts and returns the three months with the largest totals? Thank you";
 
 fn classify(c: &mut Criterion) {
     let classifier = TaskClassifier::builder().labels(["default"]).unwrap().build().unwrap();
