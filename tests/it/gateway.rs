@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod cache;
 mod completions;
 mod limits;
 mod messages;

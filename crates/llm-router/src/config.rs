@@ -88,9 +88,9 @@ impl ConfigFile {
         self.files.iter().map(PathBuf::from)
     }
 
-    /// Returns the builder, and what is for the gateway.
-    pub fn into_parts(self) -> (RouterBuilder, GeneralSettings) {
-        (self.builder, self.general)
+    /// Returns the builder, and what is for the gateway: its settings, and the cache if there is to be one.
+    pub fn into_parts(self) -> (RouterBuilder, GeneralSettings, Option<CacheSettings>) {
+        (self.builder, self.general, self.cache)
     }
 
     /// Returns the builder as the file made it.

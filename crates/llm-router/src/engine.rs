@@ -11,7 +11,7 @@ use router_core::{
     Chunk, ChunkKind, ChunkStream, Classification, Content, Demand, DeploymentIndex, Dice, Edit,
     EmbeddingReply, EmbeddingRequest, Event, Headroom, Lesson, Metered, PoolIndex, Provider, ProviderError,
     ProviderErrorKind, Reply, RequestContext, RequestKind, Reservation, Route, RouteFacts, RouteFailure,
-    Step, StreamedReply, Timestamp, Unfit, Usage,
+    Step, StreamedReply, Timestamp, Unfit, Usage, Usd,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -462,6 +462,10 @@ impl Journey {
         }
     }
 
+    fn last_account(&self) -> (Option<Usage>, Option<Usd>) {
+        self.accounts.last().map_or((None, None), |account| (account.metered.usage(), account.bill.total()))
+    }
+
     fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
@@ -499,14 +503,22 @@ impl OpenCall {
         self.journey.route.catalog()[self.deployment].stream_timeout()
     }
 
-    /// Tells how the stream ended: with this error, or whole.
-    pub(crate) fn end(self, error: Option<&ProviderError>) {
+    /// Tells how the stream ended: with this error, or whole. Returns what it used and cost.
+    pub(crate) fn end(self, error: Option<&ProviderError>) -> (Option<Usage>, Option<Usd>) {
         let Self { mut journey, reservation, headroom, .. } = self;
         let usage = journey.stream.as_ref().and_then(StreamProgress::usage);
         let lesson = Lesson::default().with_usage(usage).with_headroom(headroom);
         let changes = reservation.settle(error, lesson, journey.now());
         journey.parts.announce(changes);
         journey.end(error.map_or(End::Answered, |error| End::Failed(Some(error))));
+        journey.last_account()
+    }
+
+    /// Tells that the caller left. Returns what the stream used and cost until then.
+    pub(crate) fn leave(self) -> (Option<Usage>, Option<Usd>) {
+        let mut journey = self.journey;
+        journey.end(End::Abandoned);
+        journey.last_account()
     }
 }
 

@@ -28,6 +28,9 @@ pub trait Payload: Clone + Send + Sync + sealed::Sealed {
     /// When the changed request is none.
     fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError>;
 
+    /// Returns the body with some top-level fields changed.
+    fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes;
+
     /// Returns the estimated tokens of what the model will read.
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64;
 
@@ -72,6 +75,10 @@ impl Payload for ChatRequest {
         self.edited(edits)
     }
 
+    fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
+        self.body_with(edits)
+    }
+
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {
         counter.count(self)
     }
@@ -108,6 +115,10 @@ impl Payload for EmbeddingRequest {
 
     fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
         Self::from_json(self.body_with(edits))
+    }
+
+    fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
+        self.body_with(edits)
     }
 
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use router_core::{Chunk, ChunkKind, ChunkStream, ProviderError, ProviderErrorKind, Usage};
+use router_core::{Chunk, ChunkKind, ChunkStream, ProviderError, ProviderErrorKind, Usage, Usd};
 use tokio::time::{Instant, Sleep};
 
 use crate::continuation::{Continued, Continuer, OpenedBefore};
@@ -96,7 +96,8 @@ impl CompletionStream {
         }
     }
 
-    /// Returns how the request was routed, up to the first token.
+    /// Returns how the request was routed. What its last attempt used and cost is known once the stream has ended, or was
+    /// [left](Self::leave).
     pub const fn report(&self) -> &RouteReport {
         &self.report
     }
@@ -109,6 +110,24 @@ impl CompletionStream {
     /// Returns the tokens used so far, as far as the provider has told; whether the caller asked for them does not matter.
     pub const fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// Gives up the rest of the answer, as dropping the stream does: the call upstream ends. The report then tells what the answer
+    /// used and cost until here.
+    pub fn leave(&mut self) {
+        if let State::Open(_, call) = std::mem::replace(&mut self.state, State::Ended) {
+            let account = call.leave();
+            self.close_account(account);
+        }
+        self.ready = Vec::new().into_iter();
+    }
+
+    /// Completes the report of whoever answered last.
+    fn close_account(&mut self, (usage, cost): (Option<Usage>, Option<Usd>)) {
+        let report = self.continuation.as_mut().unwrap_or(&mut self.report);
+        if let Some(last) = report.attempts.last_mut() {
+            (last.usage, last.cost) = (usage, cost);
+        }
     }
 
     /// Takes note of a chunk; returns whether the caller is to see it.
@@ -139,7 +158,8 @@ impl CompletionStream {
         };
         let (requested, pool) = call.origin();
         let deployment = call.deployment();
-        call.end(Some(&error));
+        let account = call.end(Some(&error));
+        self.close_account(account);
         match (self.continuer.take(), pool) {
             (Some(continuer), Some(pool)) if continuer.can_continue() => {
                 let going_on = continuer.go_on(OpenedBefore { requested, pool, deployment });
@@ -209,7 +229,8 @@ impl Stream for CompletionStream {
                     }
                     Poll::Ready(None) => {
                         if let State::Open(_, call) = std::mem::replace(&mut this.state, State::Ended) {
-                            call.end(None);
+                            let account = call.end(None);
+                            this.close_account(account);
                         }
                         return Poll::Ready(None);
                     }

@@ -1,6 +1,7 @@
 //! The HTTP interface: one module per endpoint, and what they share.
 
 mod answer;
+mod bill;
 mod body;
 mod call;
 mod canonical;

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use llm_router::{Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock};
+use llm_router::{
+    CacheSettings, Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock,
+};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Ledger, SharedLedger, unknown_aliases};
+use crate::cache::{Cache, ResponseCache};
 use crate::serving::Limits;
 use crate::watch::Watch;
 
@@ -17,12 +20,13 @@ pub struct Serving {
     pub(crate) access: Access,
     /// Whose pages may call from a browser; none by default.
     pub(crate) cors_origins: Vec<String>,
+    pub(crate) cache: Option<Cache>,
 }
 
 impl Serving {
     /// Serves this router to everybody.
     pub const fn new(router: llm_router::Router) -> Self {
-        Self { router, access: Access::open(), cors_origins: Vec::new() }
+        Self { router, access: Access::open(), cors_origins: Vec::new(), cache: None }
     }
 
     /// Serves what a file says, with these observers told of every event. After `previous`, the live state of deployments that are the
@@ -35,7 +39,7 @@ impl Serving {
         observers: impl IntoIterator<Item = Arc<dyn Observer>>,
         previous: Option<&Self>,
     ) -> Result<Self, FromFileError> {
-        let (builder, general) = file.into_parts();
+        let (builder, general, cache) = file.into_parts();
         let access = Access::from_settings(&general)?;
         let builder = observers.into_iter().fold(builder, RouterBuilder::observer);
         let router = match previous {
@@ -46,7 +50,9 @@ impl Serving {
         if !problems.is_empty() {
             return Err(ConfigFileError::Wrong(problems).into());
         }
-        Ok(Self::new(router).with_access(access).with_cors_origins(general.cors_origins))
+        let kept = previous.and_then(|previous| previous.cache.as_ref());
+        let cache = cache.map(|settings| Cache::in_memory(settings, kept));
+        Ok(Self { cache, ..Self::new(router).with_access(access).with_cors_origins(general.cors_origins) })
     }
 
     /// Returns the router.
@@ -63,6 +69,13 @@ impl Serving {
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Keeps answers in this cache, for identical requests to come.
+    #[must_use]
+    pub fn with_cache(mut self, store: Arc<dyn ResponseCache>, settings: CacheSettings) -> Self {
+        self.cache = Some(Cache::over(store, settings));
         self
     }
 

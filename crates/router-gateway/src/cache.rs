@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use llm_router::{Alias, CacheSettings, Chunk, DeploymentId, Edit, Payload, Timestamp, Usage};
+use bytes::Bytes;
+use llm_router::{
+    Alias, CacheSettings, Chunk, ChunkKind, DeploymentId, Edit, Payload, Reply, RouteReport, Timestamp, Usage,
+};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::control::Control;
@@ -30,6 +33,9 @@ const USUAL_MEGABYTES: u32 = 64;
 /// It is a cache: it may forget, and a request is answered all the same when it fails.
 #[async_trait]
 pub trait ResponseCache: fmt::Debug + Send + Sync {
+    /// Returns the size in bytes from which an answer is not kept. See [`CachedAnswer::size`].
+    fn size_limit(&self) -> usize;
+
     /// Returns what is kept under a key and has not expired.
     async fn get(&self, key: &CacheKey, now: Timestamp) -> Option<Arc<CachedAnswer>>;
 
@@ -43,7 +49,7 @@ pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
     /// Returns it as hexadecimal digits.
-    pub fn to_hex(&self) -> String {
+    pub fn to_hex(self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -62,8 +68,6 @@ pub struct CachedAnswer {
     pub pool: Alias,
     /// The deployment that gave it.
     pub deployment: Option<DeploymentId>,
-    /// The model, as the provider names it.
-    pub model: Option<String>,
     /// The tokens it used then.
     pub usage: Option<Usage>,
     /// The chunks of a stream; of a whole answer, its body as the only one.
@@ -73,10 +77,35 @@ pub struct CachedAnswer {
 }
 
 impl CachedAnswer {
+    pub(crate) fn new(report: &RouteReport, chunks: Vec<Chunk>, now: Timestamp) -> Self {
+        Self {
+            pool: report.pool.clone(),
+            deployment: report.deployment.clone(),
+            usage: report.attempts.last().and_then(|attempt| attempt.usage),
+            chunks,
+            given_at: now,
+        }
+    }
+
+    /// Keeps an answer that came as a whole.
+    pub(crate) fn whole(report: &RouteReport, body: Bytes, now: Timestamp) -> Self {
+        Self::new(report, vec![Chunk { data: body, kind: ChunkKind::Content, usage: None }], now)
+    }
+
+    /// Returns it as the reply it was.
+    pub(crate) fn reply(&self) -> Reply {
+        let body = self.chunks.first().map(|chunk| chunk.data.clone()).unwrap_or_default();
+        Reply { body, model: None, usage: self.usage, headroom: None }
+    }
+
     /// Returns how much memory it takes, roughly, in bytes.
     pub fn size(&self) -> usize {
         const OVERHEAD: usize = 256;
-        OVERHEAD + self.chunks.iter().map(|chunk| chunk.data.len() + size_of::<Chunk>()).sum::<usize>()
+        OVERHEAD + self.chunks.iter().map(Self::size_of).sum::<usize>()
+    }
+
+    pub(crate) fn size_of(chunk: &Chunk) -> usize {
+        chunk.data.len() + size_of::<Chunk>()
     }
 }
 
@@ -109,6 +138,11 @@ impl Cache {
         Self { store: Arc::new(MemoryCache::new(bytes)), flights: Arc::default(), settings }
     }
 
+    /// Uses a cache of one's own.
+    pub(crate) fn over(store: Arc<dyn ResponseCache>, settings: CacheSettings) -> Self {
+        Self { store, flights: Arc::default(), settings: Arc::new(settings) }
+    }
+
     /// Says what the cache is to do for a request; `None` for nothing.
     pub(crate) fn plan(&self, kind: Kind, request: &impl Payload, control: &Control) -> Option<Plan> {
         let types = match kind {
@@ -135,7 +169,8 @@ impl Cache {
 }
 
 /// Fields that say for whom a request is or how the router is to treat it, and do not change the answer.
-const NOT_PART_OF_THE_QUESTION: [&str; 5] = ["user", "metadata", "num_retries", "fallbacks", "disable_fallbacks"];
+const NOT_PART_OF_THE_QUESTION: [&str; 5] =
+    ["user", "metadata", "num_retries", "fallbacks", "disable_fallbacks"];
 
 fn key(kind: Kind, namespace: &str, request: &impl Payload) -> CacheKey {
     let mut hash = Sha256::new();
@@ -159,7 +194,7 @@ fn key(kind: Kind, namespace: &str, request: &impl Payload) -> CacheKey {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     cache: Cache,
-    pub(crate) key: CacheKey,
+    key: CacheKey,
     ttl: Duration,
     max_age: Option<Duration>,
     reads: bool,
@@ -170,9 +205,16 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// It was answered before.
-    Answer(Arc<CachedAnswer>),
-    /// It is to be asked; others may be waiting for what it brings.
-    Nothing(Pending),
+    Answer(Kept),
+    /// It is to be asked; others may be waiting for what it brings, and the cache, unless it is to do nothing.
+    Nothing(Option<Pending>),
+}
+
+/// An answer from before.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) key: CacheKey,
+    pub(crate) answer: Arc<CachedAnswer>,
 }
 
 /// A request that is being asked. Dropped, it was given up, and one of those who wait asks in its place.
@@ -185,44 +227,50 @@ pub(crate) struct Pending {
 impl Plan {
     /// Looks for an answer; waits for one that an identical request is already asking for.
     pub(crate) async fn find(self, now: Timestamp) -> Found {
+        let mut plan = self;
         loop {
-            if let Some(answer) = self.look(now).await {
-                return Found::Answer(answer);
-            }
-            if !self.reads || !self.stores {
-                return Found::Nothing(Pending { plan: self, flight: None });
-            }
-            match self.cache.flights.join(self.key) {
-                Joined::Leader(flight) => return Found::Nothing(Pending { plan: self, flight: Some(flight) }),
+            let mut pending = match plan.look(now).await {
+                Found::Nothing(Some(pending)) if pending.plan.reads && pending.plan.stores => pending,
+                found => return found,
+            };
+            match pending.plan.cache.flights.join(pending.plan.key) {
+                Joined::Leader(flight) => {
+                    pending.flight = Some(flight);
+                    return Found::Nothing(Some(pending));
+                }
                 Joined::Follower(waiting) => match waiting.landing().await {
-                    Landing::Stored(answer) => return Found::Answer(answer),
+                    Landing::Stored(answer) => return Found::Answer(Kept { key: pending.plan.key, answer }),
                     // An error is no answer for others: each asks for itself.
-                    Landing::Failed => return Found::Nothing(Pending { plan: self, flight: None }),
-                    Landing::GivenUp => {}
+                    Landing::Failed => return Found::Nothing(Some(pending)),
+                    Landing::GivenUp => plan = pending.plan,
                 },
             }
         }
     }
 
-    /// Looks for an answer, without waiting for others: whoever wants a stream wants its first token soon.
-    pub(crate) async fn find_stream(self, now: Timestamp) -> Found {
-        match self.look(now).await {
-            Some(answer) => Found::Answer(answer),
-            None => Found::Nothing(Pending { plan: self, flight: None }),
+    /// Looks for an answer, without waiting for others.
+    pub(crate) async fn look(self, now: Timestamp) -> Found {
+        if self.reads
+            && let Some(answer) = self.cache.store.get(&self.key, now).await
+            && self.max_age.is_none_or(|most| now.since(answer.given_at) <= most)
+        {
+            return Found::Answer(Kept { key: self.key, answer });
         }
-    }
-
-    async fn look(&self, now: Timestamp) -> Option<Arc<CachedAnswer>> {
-        if !self.reads {
-            return None;
-        }
-        let answer = self.cache.store.get(&self.key, now).await?;
-        let is_fresh = self.max_age.is_none_or(|most| now.since(answer.given_at) <= most);
-        is_fresh.then_some(answer)
+        Found::Nothing(Some(Pending { plan: self, flight: None }))
     }
 }
 
 impl Pending {
+    /// Returns whether the answer will be kept if it is of this size.
+    pub(crate) fn keeps(&self, size: usize) -> bool {
+        self.plan.stores && size < self.plan.cache.store.size_limit()
+    }
+
+    /// Returns what the request is known by.
+    pub(crate) const fn key(&self) -> CacheKey {
+        self.plan.key
+    }
+
     /// Keeps the answer, and gives it to those who wait.
     pub(crate) fn answered(self, answer: CachedAnswer, now: Timestamp) {
         let answer = Arc::new(answer);

@@ -6,14 +6,15 @@
 //! - [`App`] is what requests share: the router, who may call it, its limits. [`App::replace`] swaps them under live traffic.
 //! - [`app`] makes the HTTP service of it, one module per endpoint in `api/`.
 //! - [`Access`] knows the keys; a [`Ledger`] counts what each of them uses.
+//! - A [`ResponseCache`] keeps answers for identical requests.
 //! - [`Watch`] sees the traffic: for `/metrics`, the live page `/ui`, and the sinks of records.
 //! - [`Server`] serves on a socket within [`Limits`] until it is told to stop, and then drains.
 
 mod access;
 mod api;
 mod app;
+mod cache;
 mod context;
-mod cost;
 mod serving;
 mod shared_state;
 mod watch;
@@ -24,5 +25,6 @@ pub use self::access::{
 };
 pub use self::api::app;
 pub use self::app::{App, Serving};
+pub use self::cache::{CacheKey, CachedAnswer, MemoryCache, ResponseCache};
 pub use self::serving::{Limits, Server};
 pub use self::watch::Watch;

@@ -1,7 +1,8 @@
 //! What the gateway knows of its own traffic: counters, the last requests, and what became of the records of all.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use llm_router::{Event, Observer, Timestamp};
@@ -18,6 +19,36 @@ pub struct Watch {
     metrics: Metrics,
     telemetry: Telemetry,
     recent: Mutex<VecDeque<CallRecord>>,
+    cache: CacheCounts,
+}
+
+/// How many requests found an answer in the cache, of those that looked for one.
+#[derive(Debug, Default)]
+pub(crate) struct CacheCounts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl CacheCounts {
+    pub(crate) fn hit(&self) {
+        self.hits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn miss(&self) {
+        self.misses.fetch_add(1, Relaxed);
+    }
+
+    fn render(&self, out: &mut String) {
+        let (hits, misses) = (self.hits.load(Relaxed), self.misses.load(Relaxed));
+        // Writing into memory does not fail.
+        let _ = write!(
+            out,
+            "# HELP llm_router_cache_requests_total Requests that looked for an answer in the cache.\n\
+             # TYPE llm_router_cache_requests_total counter\n\
+             llm_router_cache_requests_total{{result=\"hit\"}} {hits}\n\
+             llm_router_cache_requests_total{{result=\"miss\"}} {misses}\n"
+        );
+    }
 }
 
 impl Watch {
@@ -39,7 +70,12 @@ impl Watch {
     pub(crate) fn render(&self, router: &llm_router::Router, now: Timestamp) -> String {
         let mut text = self.metrics.render(Some((router.fleet(), now)), &self.telemetry.counts());
         text.push_str(&shared_state::render(router));
+        self.cache.render(&mut text);
         text
+    }
+
+    pub(crate) const fn cache(&self) -> &CacheCounts {
+        &self.cache
     }
 
     /// Returns the last requests, the newest first.

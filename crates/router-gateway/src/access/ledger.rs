@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use llm_router::{Consumed, MinuteWindow, StateStore, Timestamp, Usd};
+use llm_router::{Consumed, MinuteWindow, RouteReport, StateStore, Timestamp, Usd};
 
 use super::{KeyHash, VirtualKey};
 
@@ -61,6 +61,15 @@ impl Used {
     /// Makes an account of what was used.
     pub const fn new(tokens: u64, cost: Usd) -> Self {
         Self { tokens, cost }
+    }
+
+    /// Adds up what these routes used, as far as it is known: failed attempts may cost, too.
+    pub fn of<'a>(reports: impl IntoIterator<Item = &'a RouteReport>) -> Self {
+        let attempts = reports.into_iter().flat_map(|report| &report.attempts);
+        attempts.fold(Self::default(), |sum, attempt| Self {
+            tokens: sum.tokens + attempt.usage.map_or(0, |usage| usage.total()),
+            cost: sum.cost.plus(attempt.cost.unwrap_or_default()),
+        })
     }
 }
 

@@ -3,21 +3,25 @@
 //! An endpoint translates its body into a [`ChatRequest`], calls [`Call::complete`] or [`Call::stream`], and translates what comes
 //! back. Whether the caller may ask for it, what it costs them and which headers the answer has is decided here.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use llm_router::{
-    ChatRequest, Completion, Edit, Embedding, EmbeddingRequest, Estimate, Payload, RequestContext,
-    RouteReport, Router, Usage,
+    ChatRequest, Completion, Edit, Embedding, EmbeddingRequest, Estimate, Payload, Reply, RequestContext,
+    RouteError, RouteReport, Router, Timestamp,
 };
 
 use super::ApiError;
-use super::answer::{AnswerStream, Bill};
-use super::headers::answer_headers;
+use super::answer::{AnswerStream, Keeping};
+use super::bill::Bill;
+use super::headers::{answer_headers, cache_headers, kept_headers};
 use crate::access::{Caller, Claim, Used};
 use crate::app::App;
+use crate::cache::{CachedAnswer, Control, Found, Kept, Kind, Pending, Plan};
 use crate::context::{Admitted, Context};
-use crate::cost::cost;
 
 /// A request that was let in.
 #[derive(Debug)]
@@ -32,6 +36,13 @@ pub(crate) struct Call {
 pub(crate) struct Answer<T> {
     pub(crate) headers: HeaderMap,
     pub(crate) content: T,
+}
+
+/// A request that may be asked, the bill for it, and what the cache is to do.
+struct Entered<P> {
+    request: P,
+    bill: Bill,
+    plan: Option<Plan>,
 }
 
 impl FromRequestParts<App> for Call {
@@ -62,39 +73,137 @@ impl Call {
     }
 
     /// Answers with a whole reply.
-    pub(crate) async fn complete(&self, request: ChatRequest) -> Result<Answer<Completion>, ApiError> {
-        let request = self.permit(request)?;
-        let bill = self.open_bill(&request).await?;
-        let router = self.router_for(&request);
-        let completion = router.completion(&request).await.map_err(|error| self.failed(error))?;
-        let usage = completion.reply.usage.unwrap_or_else(|| guess(&bill, &completion));
-        let cost = cost(self.router(), &completion.report, &usage);
-        bill.settle(Used::new(usage.total(), cost.unwrap_or_default()));
-        let headers = answer_headers(&self.context, &completion.report, cost);
-        Ok(Answer { headers, content: completion })
+    pub(crate) async fn complete(&self, request: ChatRequest) -> Result<Answer<Reply>, ApiError> {
+        let Entered { request, bill, plan } = self.enter(Kind::Chat, request).await?;
+        let pending = match self.find(plan).await {
+            Found::Answer(kept) => {
+                let content = kept.answer.reply();
+                return Ok(Answer { headers: self.kept_headers(&kept), content });
+            }
+            Found::Nothing(pending) => pending,
+        };
+        match self.router_for(&request).completion(&request).await {
+            Ok(Completion { reply, report }) => {
+                let headers = self.answered(bill, pending, &report, &reply.body);
+                Ok(Answer { headers, content: reply })
+            }
+            Err(error) => Err(self.failed(error, bill, pending)),
+        }
     }
 
     /// Answers with a stream, as soon as its first token is there.
     pub(crate) async fn stream(&self, request: ChatRequest) -> Result<Answer<AnswerStream>, ApiError> {
-        let request = self.permit(request)?;
-        let bill = self.open_bill(&request).await?;
-        let stream = self.router_for(&request).stream(&request).await.map_err(|error| self.failed(error))?;
-        let headers = self.headers(stream.report());
-        Ok(Answer { headers, content: AnswerStream::new(stream, bill, self.router().clone()) })
+        let Entered { request, bill, plan } = self.enter(Kind::Chat, request).await?;
+        let found = match plan {
+            // Nobody waits for another's stream: whoever wants one wants its first token soon.
+            Some(plan) => plan.look(self.now()).await,
+            None => Found::Nothing(None),
+        };
+        let pending = match found {
+            Found::Answer(kept) => {
+                let headers = self.kept_headers(&kept);
+                return Ok(Answer {
+                    headers,
+                    content: AnswerStream::kept(kept.answer, bill.prompt_tokens()),
+                });
+            }
+            Found::Nothing(pending) => pending,
+        };
+        match self.router_for(&request).stream(&request).await {
+            Ok(stream) => {
+                // What it costs is not known before its end.
+                let mut headers = answer_headers(&self.context, stream.report(), None);
+                if let Some(pending) = &pending {
+                    headers.extend(self.miss(pending));
+                }
+                let keeping = pending.map(|pending| Keeping::new(pending, Arc::clone(self.app.clock())));
+                Ok(Answer { headers, content: AnswerStream::asked(stream, bill, keeping) })
+            }
+            Err(error) => Err(self.failed(error, bill, pending)),
+        }
     }
 
     /// Answers with vectors.
-    pub(crate) async fn embed(&self, request: EmbeddingRequest) -> Result<Answer<Embedding>, ApiError> {
-        let request = self.permit(request)?;
+    pub(crate) async fn embed(&self, request: EmbeddingRequest) -> Result<Answer<Bytes>, ApiError> {
+        let Entered { request, bill, plan } = self.enter(Kind::Embedding, request).await?;
+        let pending = match self.find(plan).await {
+            Found::Answer(kept) => {
+                return Ok(Answer { headers: self.kept_headers(&kept), content: kept.answer.reply().body });
+            }
+            Found::Nothing(pending) => pending,
+        };
+        match self.router_for(&request).embedding(&request).await {
+            Ok(Embedding { reply, report }) => {
+                let headers = self.answered(bill, pending, &report, &reply.body);
+                Ok(Answer { headers, content: reply.body })
+            }
+            Err(error) => Err(self.failed(error, bill, pending)),
+        }
+    }
+
+    /// Sees to it that the caller may ask for this and has room for it; says what the cache is to do.
+    async fn enter<P: Payload>(&self, kind: Kind, request: P) -> Result<Entered<P>, ApiError> {
+        let mut request = self.permit(request)?;
+        let control = request.read::<Control>(Control::FIELD, Control::EXPECTED)?;
+        if control.is_some() {
+            // It is for us, and providers refuse what they do not know.
+            request = request.edited(&[(Control::FIELD, Edit::Remove)])?;
+        }
         let bill = self.open_bill(&request).await?;
-        let router = self.router_for(&request);
-        let embedding = router.embedding(&request).await.map_err(|error| self.failed(error))?;
-        let estimate = Usage { prompt: bill.prompt_tokens(), ..Usage::default() };
-        let usage = embedding.reply.usage.unwrap_or(estimate);
-        let cost = cost(self.router(), &embedding.report, &usage);
-        bill.settle(Used::new(usage.total(), cost.unwrap_or_default()));
-        let headers = answer_headers(&self.context, &embedding.report, cost);
-        Ok(Answer { headers, content: embedding })
+        let cache = self.admitted.serving.cache.as_ref();
+        let plan = cache.and_then(|cache| cache.plan(kind, &request, &control.unwrap_or_default()));
+        Ok(Entered { request, bill, plan })
+    }
+
+    /// Looks into the cache, and waits for others who ask the same.
+    async fn find(&self, plan: Option<Plan>) -> Found {
+        match plan {
+            Some(plan) => plan.find(self.now()).await,
+            None => Found::Nothing(None),
+        }
+    }
+
+    fn kept_headers(&self, kept: &Kept) -> HeaderMap {
+        self.app.watch().cache().hit();
+        let mut headers = kept_headers(&self.context, &kept.answer);
+        headers.extend(cache_headers(kept.key, Some(self.now().since(kept.answer.given_at))));
+        headers
+    }
+
+    fn miss(&self, pending: &Pending) -> HeaderMap {
+        self.app.watch().cache().miss();
+        cache_headers(pending.key(), None)
+    }
+
+    /// Settles the bill, and keeps the answer where that is wanted. Returns the headers that tell how it came about.
+    fn answered(
+        &self,
+        bill: Bill,
+        pending: Option<Pending>,
+        report: &RouteReport,
+        body: &Bytes,
+    ) -> HeaderMap {
+        bill.settle(Used::of([report]));
+        let mut headers = answer_headers(&self.context, report, report.cost());
+        if let Some(pending) = pending {
+            headers.extend(self.miss(&pending));
+            pending.answered(CachedAnswer::whole(report, body.clone(), self.now()), self.now());
+        }
+        headers
+    }
+
+    fn failed(&self, error: RouteError, bill: Bill, pending: Option<Pending>) -> ApiError {
+        if let Some(pending) = pending {
+            pending.failed();
+        }
+        // Providers charge for some of what fails.
+        bill.settle(Used::of(error.report()));
+        let headers = error.report().map(|report| answer_headers(&self.context, report, None));
+        ApiError::from(error).with_headers(headers.unwrap_or_default())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.app.clock().now()
     }
 
     /// The router, with what observers are to know about the request.
@@ -115,15 +224,6 @@ impl Call {
     pub(crate) fn estimate(&self, request: ChatRequest) -> Result<Estimate, ApiError> {
         let request = self.permit(request)?;
         Ok(self.router().estimate(&request))
-    }
-
-    fn headers(&self, report: &RouteReport) -> HeaderMap {
-        answer_headers(&self.context, report, None)
-    }
-
-    fn failed(&self, error: llm_router::RouteError) -> ApiError {
-        let headers = error.report().map(|report| self.headers(report)).unwrap_or_default();
-        ApiError::from(error).with_headers(headers)
     }
 
     /// Sees to it that the caller may call what the request names, and names it as the router does.
@@ -151,15 +251,5 @@ impl Call {
         let claim = Claim::new(now, prompt_tokens, cost.unwrap_or_default());
         self.app.ledger().claim(key, &claim, now).await.map_err(|refusal| ApiError::refused(refusal, key))?;
         Ok(Bill::of(key.clone(), claim, self.app.clone()))
-    }
-}
-
-/// The tokens of a reply whose provider did not say: the prompt by estimate, the answer by its length.
-fn guess(bill: &Bill, completion: &Completion) -> Usage {
-    let answered = completion.reply.text().map_or(0, |text| text.len().div_ceil(4));
-    Usage {
-        prompt: bill.prompt_tokens(),
-        completion: u64::try_from(answered).unwrap_or(u64::MAX),
-        ..Usage::default()
     }
 }

@@ -20,6 +20,6 @@ pub(super) async fn completions(call: Call, WholeBody(body): WholeBody) -> Resul
     } else {
         let Answer { mut headers, content } = call.complete(request).await?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok((headers, content.reply.body).into_response())
+        Ok((headers, content.body).into_response())
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn create(call: Call, WholeBody(body): WholeBody) -> Result<Res
     } else {
         let Answer { mut headers, content } = call.complete(request).await?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok((headers, completion(&content.reply)?).into_response())
+        Ok((headers, completion(&content)?).into_response())
     }
 }
 

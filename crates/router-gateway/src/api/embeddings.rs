@@ -12,5 +12,5 @@ use super::call::{Answer, Call};
 pub(super) async fn create(call: Call, WholeBody(body): WholeBody) -> Result<Response, ApiError> {
     let Answer { mut headers, content } = call.embed(EmbeddingRequest::from_json(body)?).await?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok((headers, content.reply.body).into_response())
+    Ok((headers, content).into_response())
 }

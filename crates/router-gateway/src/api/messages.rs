@@ -44,7 +44,7 @@ pub(super) async fn create(
     } else {
         let Answer { mut headers, content } = call.complete(request).await?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok((headers, reply::message(&content.reply, &stops)?).into_response())
+        Ok((headers, reply::message(&content, &stops)?).into_response())
     }
 }
 

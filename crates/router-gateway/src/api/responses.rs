@@ -31,6 +31,6 @@ pub(super) async fn create(call: Call, WholeBody(body): WholeBody) -> Result<Res
     } else {
         let Answer { mut headers, content } = call.complete(request).await?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok((headers, reply::response(&asked, &content.reply)?).into_response())
+        Ok((headers, reply::response(&asked, &content)?).into_response())
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) const FIELD: &str = "cache";
+    pub(crate) const EXPECTED: &str = "an object such as {\"no-cache\": true}";
 
     pub(crate) fn ttl(&self) -> Option<Duration> {
         self.ttl.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -59,6 +59,11 @@ impl Kept {
 
 #[async_trait]
 impl ResponseCache for MemoryCache {
+    fn size_limit(&self) -> usize {
+        // One answer is not to push out all the others.
+        self.most_bytes / 4
+    }
+
     async fn get(&self, key: &CacheKey, now: Timestamp) -> Option<Arc<CachedAnswer>> {
         let mut kept = self.kept();
         let this_use = kept.next_use();
@@ -75,8 +80,7 @@ impl ResponseCache for MemoryCache {
 
     fn put(&self, key: CacheKey, answer: Arc<CachedAnswer>, ttl: Duration, now: Timestamp) {
         let size = answer.size();
-        // One answer is not to push out all the others.
-        if size > self.most_bytes / 4 {
+        if size >= self.size_limit() {
             return;
         }
         let mut kept = self.kept();
@@ -112,7 +116,6 @@ mod tests {
         Arc::new(CachedAnswer {
             pool: Alias::try_from("fast").unwrap(),
             deployment: None,
-            model: None,
             usage: None,
             chunks: vec![Chunk { data: vec![0; bytes].into(), kind: ChunkKind::Content, usage: None }],
             given_at: at(0),
