@@ -47,6 +47,12 @@ enum Xtask {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Kill Redis under eight gateways, over and over; the tests do it once.
+    Soak {
+        /// How often. Each takes some twelve seconds.
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+    },
     /// Run the benchmarks.
     Bench {
         #[command(subcommand)]
@@ -74,6 +80,12 @@ fn main() -> Result<()> {
         Xtask::EvaluateClassifier => classifier::evaluate(),
         Xtask::Live { arguments } => cargo("run -q -p system-tests --example live --").args(&arguments).run(),
         Xtask::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
+        Xtask::Soak { rounds } => {
+            needs::find_or_install(&needs::FOR_TESTS)?;
+            cargo("test -p router-gateway --test processes -- outage --nocapture")
+                .env("LLM_ROUTER_SOAK_ROUNDS", &rounds.to_string())
+                .run()
+        }
         Xtask::Bench { bench } => match bench {
             Some(Bench::Decision) => decision(),
             Some(Bench::Overhead) => overhead(),

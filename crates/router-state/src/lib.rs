@@ -5,10 +5,6 @@
 //! keeps values for all of them. Both stores implement
 //! [`router_core::StateStore`]; one suite, `tests/conformance.rs`, holds for both.
 
-// Tests in here use parts of those in `tests/`, which name the crate from outside.
-#[cfg(all(test, feature = "redis"))]
-extern crate self as router_state;
-
 mod account;
 mod memory;
 #[cfg(feature = "redis")]

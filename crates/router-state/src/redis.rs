@@ -38,7 +38,7 @@ const QUEUE: usize = 1024;
 /// empty minute, each admits `L` on its own.
 ///
 /// When Redis cannot be reached, is full, read-only or slow, routing goes on with what is known here. That is logged once, and
-/// [`status`](Self::status) tells; the task connects again after a pause that doubles from 100 ms to half a second, and then tells everything
+/// [`status`](Self::status) tells; the task connects again after a pause that doubles from 100 ms to 300 ms, and then tells everything
 /// that still cools.
 ///
 /// Limits that must hold exactly are kept by one script that grants places and takes note of what became of them; see

@@ -25,7 +25,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long to wait before connecting again, doubling from the one to the other. A server that comes back is found within a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
 /// A slot's key outlives the minute it belongs to.
 const SLOT_LIFE_MILLIS: u64 = 90_000;

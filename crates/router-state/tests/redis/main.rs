@@ -9,5 +9,6 @@ mod conformance;
 mod many;
 mod peer;
 mod server;
+mod stores;
 mod strict;
 mod topologies;

@@ -1,13 +1,10 @@
-//! A real Redis server for one test.
+//! A real Redis server for one test. Tests elsewhere include this file, so it knows nothing of stores.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
-
-use router_state::{RedisAddress, RedisStore};
 
 /// `redis-server` on a free port, in memory only; killed when dropped.
 pub(crate) struct Server {
@@ -32,14 +29,6 @@ impl Server {
         let server = Self { child, port, folder, arguments };
         server.until_it_listens().await;
         server
-    }
-
-    pub(crate) fn address(&self) -> RedisAddress {
-        RedisAddress::server("127.0.0.1", self.port)
-    }
-
-    pub(crate) fn store(&self) -> Arc<RedisStore> {
-        Arc::new(RedisStore::start(self.address()).unwrap())
     }
 
     /// Ends it at once, as SIGKILL does.
