@@ -37,9 +37,7 @@ pub(crate) trait Ask {
     ) -> Result<Self::Answer, ProviderError>;
 
     /// Returns what was left out of the request.
-    fn dropped(_provider: &dyn Provider, _request: &Self::Request) -> Vec<String> {
-        Vec::new()
-    }
+    fn dropped(provider: &dyn Provider, request: &Self::Request) -> Vec<String>;
 }
 
 /// A whole reply.
@@ -77,6 +75,10 @@ impl Ask for Embedded {
         _seen: &mut Option<Usage>,
     ) -> Result<EmbeddingReply, ProviderError> {
         provider.embed(request).await
+    }
+
+    fn dropped(provider: &dyn Provider, request: &EmbeddingRequest) -> Vec<String> {
+        provider.dropped_embedding_params(request)
     }
 }
 

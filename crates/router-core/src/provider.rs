@@ -50,6 +50,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Names the fields of a request for vectors that are left out of it, in the same way.
+    fn dropped_embedding_params(&self, _request: &EmbeddingRequest) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks for the vectors of texts. A provider that has no embeddings leaves this as it is.
     async fn embed(&self, _request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {
         Err(ProviderError::new(ProviderErrorKind::Unsupported, "this provider has no embeddings"))

@@ -110,7 +110,7 @@ impl Embeddings for AzureEmbeddings {
         with_version(target, "/embeddings", is_v1(target))
     }
 
-    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError> {
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Vec<Bytes>, ProviderError> {
         OpenAiEmbeddings.encode(target, request)
     }
 
@@ -118,9 +118,9 @@ impl Embeddings for AzureEmbeddings {
         &self,
         target: &Target,
         request: &EmbeddingRequest,
-        reply: WireReply,
+        replies: &[WireReply],
     ) -> Result<EmbeddingReply, ProviderError> {
-        OpenAiEmbeddings.decode(target, request, reply)
+        OpenAiEmbeddings.decode(target, request, replies)
     }
 }
 
@@ -129,7 +129,7 @@ impl Embeddings for FoundryEmbeddings {
         with_version(target, "/embeddings", !is_foundry(target))
     }
 
-    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError> {
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Vec<Bytes>, ProviderError> {
         OpenAiEmbeddings.encode(target, request)
     }
 
@@ -137,9 +137,9 @@ impl Embeddings for FoundryEmbeddings {
         &self,
         target: &Target,
         request: &EmbeddingRequest,
-        reply: WireReply,
+        replies: &[WireReply],
     ) -> Result<EmbeddingReply, ProviderError> {
-        OpenAiEmbeddings.decode(target, request, reply)
+        OpenAiEmbeddings.decode(target, request, replies)
     }
 }
 

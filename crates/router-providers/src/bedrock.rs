@@ -1,5 +1,6 @@
 //! AWS Bedrock's Converse: one format for the models of many makers.
 
+mod embeddings;
 mod errors;
 mod event_stream;
 mod model;
@@ -13,7 +14,7 @@ use http::HeaderMap;
 use router_core::{ChatRequest, ProviderError, Reply};
 
 use crate::canonical;
-use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};
+use crate::protocol::{Embeddings, Mode, Protocol, StreamDecoder, Target, WireReply};
 use crate::url_path::strict_segment;
 
 /// The format of `POST /model/MODEL/converse` and `/converse-stream`.
@@ -44,5 +45,9 @@ impl Protocol for Bedrock {
     fn stream_decoder(&self, target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         let (model, created) = (model::id(&target.model), canonical::created(headers));
         Box::new(stream::Decoder::new(reply::id(headers), created, model))
+    }
+
+    fn embeddings(&self) -> Option<&'static dyn Embeddings> {
+        Some(&embeddings::BedrockEmbeddings)
     }
 }

@@ -1,5 +1,6 @@
 //! Google's `generateContent`: Gemini in AI Studio, and on Vertex AI.
 
+mod embeddings;
 mod errors;
 mod model;
 mod reply;
@@ -15,7 +16,7 @@ use router_core::{ChatRequest, ProviderError, Reply};
 pub(crate) use self::errors::decode as decode_error;
 use self::request::Host;
 use crate::canonical;
-use crate::protocol::{Mode, Protocol, StreamDecoder, Target, WireReply};
+use crate::protocol::{Embeddings, Mode, Protocol, StreamDecoder, Target, WireReply};
 use crate::url_path::segment;
 
 /// The format of `POST /models/MODEL:generateContent` in AI Studio.
@@ -46,17 +47,15 @@ impl Protocol for Gemini {
     fn stream_decoder(&self, target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         Box::new(stream::Decoder::new(&target.model, canonical::created(headers)))
     }
+
+    fn embeddings(&self) -> Option<&'static dyn Embeddings> {
+        Some(&embeddings::GeminiEmbeddings)
+    }
 }
 
 impl Protocol for Vertex {
     fn path(&self, target: &Target, mode: Mode) -> String {
-        // A number is a model of one's own, behind an endpoint.
-        let parent = if target.model.bytes().all(|byte| byte.is_ascii_digit()) {
-            "/endpoints"
-        } else {
-            "/publishers/google/models"
-        };
-        format!("{parent}/{}:{}", segment(&target.model), method(mode))
+        path_of(target, method(mode))
     }
 
     fn for_model(&self, model: &str) -> Option<&'static dyn Protocol> {
@@ -78,6 +77,18 @@ impl Protocol for Vertex {
     fn stream_decoder(&self, target: &Target, headers: &HeaderMap) -> Box<dyn StreamDecoder> {
         Box::new(stream::Decoder::new(&target.model, canonical::created(headers)))
     }
+
+    fn embeddings(&self) -> Option<&'static dyn Embeddings> {
+        Some(&embeddings::VertexEmbeddings)
+    }
+}
+
+/// Returns the path of a method of a model on Vertex AI.
+fn path_of(target: &Target, method: &str) -> String {
+    // A number is a model of one's own, behind an endpoint.
+    let is_own = target.model.bytes().all(|byte| byte.is_ascii_digit());
+    let parent = if is_own { "/endpoints" } else { "/publishers/google/models" };
+    format!("{parent}/{}:{method}", segment(&target.model))
 }
 
 const fn method(mode: Mode) -> &'static str {

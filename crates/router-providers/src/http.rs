@@ -4,6 +4,7 @@ mod body;
 mod client;
 mod credential;
 mod driver;
+mod fitting;
 mod redact;
 mod stream;
 mod transport;

@@ -56,15 +56,16 @@ pub(crate) trait Embeddings: fmt::Debug + Send + Sync {
     /// Returns the path to call, to be added to the base URL, with its query where there is one.
     fn path(&self, target: &Target) -> String;
 
-    /// Writes the body of a request. An error here means that nothing was sent.
-    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError>;
+    /// Writes the bodies of the calls that answer a request: one, unless it has more texts than the provider takes at a time.
+    /// An error here means that nothing was sent.
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Vec<Bytes>, ProviderError>;
 
-    /// Reads the reply to this request, which came with a status of success but may still hold an error.
+    /// Reads the replies to these calls, in their order. They came with a status of success but may still hold an error.
     fn decode(
         &self,
         target: &Target,
         request: &EmbeddingRequest,
-        reply: WireReply,
+        replies: &[WireReply],
     ) -> Result<EmbeddingReply, ProviderError>;
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn unsupported(what: &str, provider: &str) -> ProviderError {
         ProviderError::new(ProviderErrorKind::Unsupported, format!("{what} is not supported by {provider}"));
     let path = what.strip_prefix('`').and_then(|rest| rest.split('`').next()).unwrap_or_default();
     let is_field = !path.is_empty() && !path.contains(['.', '[']);
-    if is_field && !matches!(path, "model" | "messages") {
+    if is_field && !matches!(path, "model" | "messages" | "input") {
         error.with_source(UnsupportedField(path.to_owned()))
     } else {
         error

@@ -16,7 +16,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::StreamExt;
-use router_core::{ChatRequest, Chunk, Provider, ProviderError, ProviderErrorKind};
+use router_core::{ChatRequest, Chunk, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind};
 use router_providers::{Endpoint, Providers};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -346,6 +346,44 @@ mod bedrock {
             .with_aws_access_key_id("AKIAIOSFODNN7EXAMPLE")
             .with_aws_secret_access_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
             .with_aws_session_token("session-token-123")
+    }
+
+    #[tokio::test]
+    async fn each_text_of_an_embedding_is_a_call_and_the_vectors_keep_their_order() {
+        let server = Server::start(|request| {
+            let text = request.json()["inputText"].as_str().unwrap().to_owned();
+            if text == "too much" {
+                let headers = "x-amzn-errortype: ThrottlingException:http://x\r\n".to_owned();
+                return (429, headers, br#"{"message":"Too many requests"}"#.to_vec());
+            }
+            let number: u64 = text.parse().unwrap();
+            answer(200, &json!({"embedding": [number], "inputTextTokenCount": 2}))
+        })
+        .await;
+        let mut endpoint = signed(&server).with_drop_params(true);
+        endpoint.model = "bedrock/amazon.titan-embed-text-v1".to_owned();
+        let provider = connect(&endpoint);
+        let texts: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        let request = EmbeddingRequest::of("alias", &texts[..]).unwrap().with("dimensions", 3).unwrap();
+        let reply = provider.embed(&request).await.unwrap();
+        let expected: Vec<Vec<f32>> = (0..20_u8).map(|number| vec![f32::from(number)]).collect();
+        assert_eq!(reply.vectors().unwrap(), expected);
+        assert_eq!(reply.usage.unwrap().prompt, 40);
+        // What the model cannot do was left out, and that is told.
+        assert_eq!(provider.dropped_embedding_params(&request), ["dimensions"]);
+        let calls = server.seen("/model/amazon.titan-embed-text-v1/invoke");
+        assert_eq!(calls.len(), 20);
+        assert!(calls.iter().all(|call| call.json().get("dimensions").is_none()));
+        assert!(calls.iter().all(|call| call.headers["authorization"].starts_with("AWS4-HMAC-SHA256 ")));
+
+        let half = EmbeddingRequest::of("alias", ["1", "too much", "2"]).unwrap();
+        let error = provider.embed(&half).await.unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::RateLimited);
+
+        endpoint.drop_params = false;
+        let error = connect(&endpoint).embed(&request).await.unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::Unsupported);
+        assert!(error.message().starts_with("`dimensions` is not supported"), "{error}");
     }
 
     #[tokio::test]

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
-use router_core::{ChatRequest, ProviderErrorKind};
+use router_core::{ChatRequest, EmbeddingRequest, ProviderErrorKind};
 use serde_json::Value;
 
 use super::exchange::{replay, target};
 use crate::anthropic::Anthropic;
 use crate::cohere::Cohere;
-use crate::gemini::Gemini;
+use crate::gemini::{Gemini, Vertex};
 use crate::mistral::Mistral;
 use crate::openai::OpenAi;
 use crate::openai::dialect::OPENAI;
@@ -19,6 +19,7 @@ const PROTOCOLS: &[&dyn Protocol] = &[
     &OpenAi(OPENAI),
     &Anthropic,
     &Gemini,
+    &Vertex,
     &Mistral,
     &Cohere,
     #[cfg(feature = "bedrock")]
@@ -161,6 +162,27 @@ proptest! {
             if let Ok(reply) = protocol.decode(&target(), reply) {
                 let answer: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");
                 prop_assert!(answer["choices"].as_array().is_some_and(|choices| !choices.is_empty()));
+            }
+        }
+    }
+
+    #[test]
+    fn any_reply_to_an_embedding_is_vectors_or_a_typed_error(body in any_body(), item in json(), numbers in any::<Vec<f32>>()) {
+        let request = EmbeddingRequest::of("alias", ["a"]).unwrap();
+        let likely = [
+            body,
+            format!("{{\"embeddings\":[{item}],\"data\":[{item}],\"predictions\":[{item}],\"embedding\":{item}}}").into_bytes(),
+            serde_json::json!({"embeddings": {"float": [numbers]}, "data": [{"embedding": numbers}], "embedding": numbers}).to_string().into_bytes(),
+        ];
+        let all = PROTOCOLS.iter().filter_map(|protocol| protocol.embeddings());
+        for (embeddings, body) in all.flat_map(|embeddings| likely.iter().map(move |body| (embeddings, body))) {
+            let reply = WireReply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.clone().into() };
+            match embeddings.decode(&target(), &request, &[reply]) {
+                Ok(reply) => {
+                    let answer: Value = serde_json::from_slice(&reply.body).expect("vectors are JSON");
+                    prop_assert!(answer["data"].as_array().is_some_and(|data| !data.is_empty()));
+                }
+                Err(error) => prop_assert_ne!(error.kind(), ProviderErrorKind::Cancelled),
             }
         }
     }

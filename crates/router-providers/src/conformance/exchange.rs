@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use router_core::{Chunk, ProviderError};
@@ -58,7 +60,14 @@ impl Exchange {
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        self.response["sse"].is_string()
+        self.stream().is_some()
+    }
+
+    /// Returns the bytes of a stream: events as text, or AWS's frames.
+    pub(super) fn stream(&self) -> Option<Bytes> {
+        let text = self.response["sse"].as_str().map(|sse| sse.to_owned().into());
+        let frames = self.response["eventstream_base64"].as_str();
+        text.or_else(|| Some(STANDARD.decode(frames?).unwrap().into()))
     }
 
     pub(super) fn sse(&self) -> Bytes {

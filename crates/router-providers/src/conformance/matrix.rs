@@ -15,7 +15,7 @@ use crate::registry;
 use crate::{Endpoint, Providers};
 
 /// What a client can ask of a chat, in the order of the table's columns.
-const CAPABILITIES: [&str; 17] = [
+const CAPABILITIES: [&str; 18] = [
     "text",
     "stream",
     "system",
@@ -33,6 +33,7 @@ const CAPABILITIES: [&str; 17] = [
     "logprobs",
     "reasoning",
     "cache",
+    "embeddings",
 ];
 
 /// Returns the name in the registry of a provider in the recordings.
@@ -48,10 +49,11 @@ pub(super) fn registered(provider: &str) -> &str {
     }
 }
 
-/// The exchanges of the formats read here, with their provider's own adapter.
-fn all() -> Vec<(Exchange, &'static dyn Protocol)> {
+/// The exchanges of chats, with their provider's own adapter.
+pub(super) fn all() -> Vec<(Exchange, &'static dyn Protocol)> {
     let families = ["openai_chat", "anthropic_messages", "cohere_chat", "gemini_generate"];
-    let exchanges = families.into_iter().flat_map(Exchange::all);
+    let families = families.into_iter().chain(cfg!(feature = "bedrock").then_some("bedrock_converse"));
+    let exchanges = families.flat_map(Exchange::all);
     // Anthropic also serves clients of OpenAI's, in their format.
     let exchanges = exchanges.filter(|exchange| !exchange.name.starts_with("anthropic/openai_chat"));
     // A prompt that Google refuses is an answer of status 200 that says so; the suite of that format has them.
@@ -77,9 +79,8 @@ fn adapter_of(exchange: &Exchange) -> String {
         other => registered(other),
     };
     // Google has the model in the path.
-    let in_path = exchange.path.rsplit_once("/models/").map(|(_, rest)| rest.split(':').next().unwrap());
-    let model = exchange.request["model"].as_str().or(in_path).unwrap_or("the-model");
-    format!("{provider}/{model}")
+    let model = super::embeddings::model(exchange);
+    format!("{provider}/{}", if model.is_empty() { "the-model" } else { &model })
 }
 
 fn is_good(exchange: &Exchange) -> bool {
@@ -93,7 +94,7 @@ fn every_answer_means_what_was_recorded() {
         let name = &exchange.name;
         let expected = Meaning::recorded(&exchange);
         let found = if exchange.is_stream() {
-            let (chunks, result) = super::exchange::replay(protocol, &exchange.headers(), [exchange.sse()]);
+            let (chunks, result) = super::exchange::replay(protocol, &exchange.headers(), exchange.stream());
             assert!(result.is_ok(), "{name}: {result:?}");
             Meaning::of_chunks(&chunks)
         } else {
@@ -102,10 +103,17 @@ fn every_answer_means_what_was_recorded() {
             Meaning::of_reply(&reply.body, reply.usage)
         };
         same(&found, &expected, name);
-        let column = counts.entry(registered(&exchange.provider).to_owned()).or_insert_with(BTreeMap::new);
+        let row = counts.entry(registered(&exchange.provider).to_owned()).or_insert_with(BTreeMap::new);
         for capability in capabilities(&exchange, &expected) {
-            *column.entry(capability).or_insert(0_u32) += 1;
+            *row.entry(capability).or_insert(0_u32) += 1;
         }
+    }
+    for (exchange, embeddings, target) in super::embeddings::all() {
+        let reply = embeddings.decode(&target, &super::embeddings::canonical(&exchange), &[exchange.reply()]);
+        let reply = reply.unwrap_or_else(|error| panic!("{}: {error}", exchange.name));
+        super::embeddings::check_vectors(&reply.body, reply.usage, &exchange);
+        let row = counts.entry(registered(&exchange.provider).to_owned()).or_default();
+        *row.entry("embeddings").or_insert(0) += 1;
     }
     check_table(&counts);
 }
@@ -208,14 +216,7 @@ async fn over_http_every_exchange_means_the_same() {
         let name = exchange.name.clone();
         let request = canonical_request(&exchange).filter(|_| exchange.family == "openai_chat");
         let request = request.unwrap_or_else(|| ChatRequest::user("alias", "hi").unwrap());
-        let base = server.serve(&exchange);
-        let endpoint =
-            Endpoint::new(adapter_of(&exchange)).with_api_base(base).with_api_key("sk-test-key-123");
-        let endpoint = if endpoint.model.starts_with("vertex_ai/") {
-            endpoint.with_vertex_project("p").with_vertex_location("us-central1")
-        } else {
-            endpoint
-        };
+        let endpoint = endpoint(adapter_of(&exchange), server.serve(&exchange));
         let provider = providers.connect(&endpoint).unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = if exchange.is_stream() {
             super::replay_server::read(&*provider, &request).await
@@ -246,6 +247,35 @@ async fn over_http_every_exchange_means_the_same() {
     }
 }
 
+fn endpoint(model: String, base: String) -> Endpoint {
+    let endpoint = Endpoint::new(model).with_api_base(base).with_api_key("sk-test-key-123");
+    match endpoint.model.split('/').next() {
+        Some("vertex_ai") => endpoint.with_vertex_project("p").with_vertex_location("us-central1"),
+        Some("bedrock") => endpoint.with_aws_region_name("us-east-1"),
+        _ => endpoint,
+    }
+}
+
+#[tokio::test]
+async fn over_http_every_embedding_is_the_same() {
+    let server = ReplayServer::start().await;
+    let providers = Providers::new().unwrap();
+    for (exchange, _, target) in super::embeddings::all() {
+        let name = &exchange.name;
+        let endpoint = endpoint(adapter_of(&exchange), server.serve(&exchange));
+        let provider = providers.connect(&endpoint).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let reply = provider.embed(&super::embeddings::canonical(&exchange)).await;
+        let reply = reply.unwrap_or_else(|error| panic!("{name}: {error}"));
+        super::embeddings::check_vectors(&reply.body, reply.usage, &exchange);
+        let received = server.received();
+        if !target.model.is_empty() {
+            super::embeddings::check_request(&received.body, &exchange);
+            let end = exchange.path.rsplit_once(['/', ':']).map_or("", |(_, end)| end);
+            assert!(received.path.ends_with(end), "{name}: {}", received.path);
+        }
+    }
+}
+
 /// What of the capabilities an exchange shows.
 fn capabilities(exchange: &Exchange, meaning: &Meaning) -> Vec<&'static str> {
     let request = &exchange.request;
@@ -257,6 +287,9 @@ fn capabilities(exchange: &Exchange, meaning: &Meaning) -> Vec<&'static str> {
     let roles: Vec<&str> =
         turns.as_array().into_iter().flatten().filter_map(|m| m["role"].as_str()).collect();
     let text = request.to_string();
+    // AWS names a part by its member.
+    let has_member = |name: &str| text.contains(&format!("\"{name}\":{{"));
+    let is_aws = exchange.family == "bedrock_converse";
     let has_type = |kinds: &[&str]| kinds.iter().any(|kind| text.contains(&format!("\"type\":\"{kind}\"")));
     let format = request["response_format"]["type"].as_str();
     let google = &request["generationConfig"];
@@ -273,14 +306,30 @@ fn capabilities(exchange: &Exchange, meaning: &Meaning) -> Vec<&'static str> {
                 || is_set(&["system", "systemInstruction", "system_instruction"]),
         ),
         ("turns", roles.contains(&"assistant") || roles.contains(&"model")),
-        ("images", has_type(&["image_url", "image"]) || text.contains("\"image/")),
-        ("files", has_type(&["file", "document", "document_url"]) || text.contains("\"application/pdf\"")),
+        (
+            "images",
+            has_type(&["image_url", "image"]) || text.contains("\"image/") || (is_aws && has_member("image")),
+        ),
+        (
+            "files",
+            has_type(&["file", "document", "document_url"])
+                || text.contains("\"application/pdf\"")
+                || (is_aws && has_member("document")),
+        ),
         ("tools", any_call),
-        ("tool choice", is_set(&["tool_choice"]) || text.contains("\"functionCallingConfig\"")),
+        (
+            "tool choice",
+            is_set(&["tool_choice"])
+                || text.contains("\"functionCallingConfig\"")
+                || !request["toolConfig"]["toolChoice"].is_null(),
+        ),
         ("parallel calls", meaning.choices.iter().any(|answer| answer.calls.len() > 1)),
         (
             "tool results",
-            roles.contains(&"tool") || has_type(&["tool_result"]) || text.contains("\"functionResponse\""),
+            roles.contains(&"tool")
+                || has_type(&["tool_result"])
+                || text.contains("\"functionResponse\"")
+                || has_member("toolResult"),
         ),
         (
             "JSON object",
@@ -293,9 +342,16 @@ fn capabilities(exchange: &Exchange, meaning: &Meaning) -> Vec<&'static str> {
                 || !request["response_format"]["json_schema"].is_null()
                 || request["output_config"]["format"]["type"] == "json_schema"
                 || request["output_format"]["type"] == "json_schema"
-                || google_schema,
+                || google_schema
+                || !request["outputConfig"]["textFormat"].is_null(),
         ),
-        ("stop", is_set(&["stop", "stop_sequences"]) || !google["stopSequences"].is_null()),
+        (
+            "stop",
+            is_set(&["stop", "stop_sequences"])
+                || [google, &request["inferenceConfig"]]
+                    .iter()
+                    .any(|config| config["stopSequences"][0].is_string()),
+        ),
         ("seed", is_set(&["seed", "random_seed"]) || !google["seed"].is_null()),
         ("logprobs", is_set(&["logprobs"]) || google["responseLogprobs"] == true),
         (
@@ -309,7 +365,8 @@ fn capabilities(exchange: &Exchange, meaning: &Meaning) -> Vec<&'static str> {
 
 /// Compares the table in the documentation with what was counted; `UPDATE_DOCS=1` writes it.
 fn check_table(counts: &BTreeMap<String, BTreeMap<&'static str, u32>>) {
-    let mut table = format!("| provider | {} |\n|---|{}\n", CAPABILITIES.join(" | "), "---|".repeat(17));
+    let mut table =
+        format!("| provider | {} |\n|---|{}\n", CAPABILITIES.join(" | "), "---|".repeat(CAPABILITIES.len()));
     for (provider, counts) in counts {
         let cells = CAPABILITIES.map(|name| counts.get(name).map_or(String::new(), u32::to_string));
         table.push_str(&format!("| `{provider}` | {} |\n", cells.join(" | ")));
@@ -321,6 +378,11 @@ fn check_table(counts: &BTreeMap<String, BTreeMap<&'static str, u32>>) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, format!("{before}<!-- table -->\n{table}<!-- end -->{after}")).unwrap();
     } else if std::env::var_os("PROVIDER_FIXTURES").is_none() {
-        assert!(written == table, "docs/providers.md says something else; UPDATE_DOCS=1 writes it:\n{table}");
+        let compiled_in = |line: &&str| cfg!(feature = "bedrock") || !line.starts_with("| `bedrock` |");
+        let written: Vec<&str> = written.lines().filter(compiled_in).collect();
+        assert!(
+            written == table.lines().collect::<Vec<_>>(),
+            "docs/providers.md says something else; UPDATE_DOCS=1 writes it:\n{table}"
+        );
     }
 }

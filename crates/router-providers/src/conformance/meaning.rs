@@ -29,6 +29,10 @@ pub(super) struct Answer {
 impl Meaning {
     /// Reads what the provider sent.
     pub(super) fn recorded(exchange: &Exchange) -> Self {
+        #[cfg(feature = "bedrock")]
+        if exchange.family == "bedrock_converse" {
+            return super::bedrock::recorded(exchange);
+        }
         let events: Vec<Value> = if exchange.is_stream() {
             let events = exchange.events();
             events.iter().filter(|event| *event != "[DONE]").map(|event| json_of(event)).collect()

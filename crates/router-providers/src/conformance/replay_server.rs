@@ -46,9 +46,10 @@ impl ReplayServer {
     /// Answers with this exchange from now on; returns the base URL.
     pub(super) fn serve(&self, exchange: &Exchange) -> String {
         let reply = exchange.reply();
-        let (content_type, body) = match exchange.is_stream() {
-            true => ("text/event-stream", exchange.sse()),
-            false => ("application/json", reply.body),
+        let (content_type, body) = match exchange.stream() {
+            Some(stream) if exchange.response["sse"].is_string() => ("text/event-stream", stream),
+            Some(frames) => ("application/vnd.amazon.eventstream", frames),
+            None => ("application/json", reply.body),
         };
         let mut response = format!("HTTP/1.1 {} Recorded\r\n", reply.status.as_u16());
         for (name, value) in &exchange.headers() {

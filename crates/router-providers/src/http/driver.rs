@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use router_core::{
-    ChatRequest, Edit, EmbeddingReply, EmbeddingRequest, Native, Provider, ProviderError, ProviderErrorKind,
-    Reply, StreamedReply,
+    ChatRequest, EmbeddingReply, EmbeddingRequest, Native, Provider, ProviderError, ProviderErrorKind, Reply,
+    StreamedReply,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::body::{self, Read};
 use super::client::Client;
 use super::credential::Credential;
+use super::fitting::{Fitted, fitted};
 use super::redact::Redactor;
 use super::stream::ReplyStream;
 use super::transport::{self, Phase};
@@ -28,12 +30,14 @@ use crate::google;
 use crate::headroom::headroom;
 use crate::protocol::{Embeddings, Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
-use crate::unsupported::droppable;
 
 /// A reply larger than this is not an answer.
 const MAX_REPLY: usize = 64 << 20;
 /// Enough of an error page to see what it is.
 const MAX_ERROR: usize = 64 << 10;
+
+/// How many calls one request for embeddings makes at a time, where a provider takes few texts with each.
+const EMBEDDINGS_AT_ONCE: usize = 8;
 
 /// Speaks one wire format to one endpoint over HTTP. Everything that is the same for each call was made in advance.
 pub(super) struct HttpProvider {
@@ -176,34 +180,30 @@ impl HttpProvider {
         })
     }
 
-    /// Writes the request, without the fields that the format cannot express where that is allowed; returns their names, too.
-    fn fitted(
+    /// Writes a chat, without what the format cannot express where that is allowed.
+    fn chat(
         &self,
         binding: &Binding,
         request: &ChatRequest,
         mode: Mode,
-    ) -> Result<(Bytes, Vec<String>), ProviderError> {
-        let mut dropped = Vec::new();
-        let mut request = Cow::Borrowed(request);
-        loop {
-            match binding.protocol.encode(&binding.target, &request, mode) {
-                Ok(body) => return Ok((body, dropped)),
-                Err(error) => {
-                    let field =
-                        droppable(&error).filter(|field| self.drop_params && request.field(field).is_some());
-                    let Some(field) = field.map(str::to_owned) else { return Err(error) };
-                    let rest = request.body_with(&[(&field, Edit::Remove)]);
-                    request = Cow::Owned(ChatRequest::from_json(rest).map_err(|_| error)?);
-                    dropped.push(field);
-                }
-            }
-        }
+    ) -> Result<Fitted<Bytes>, ProviderError> {
+        fitted(request, self.drop_params, |request| binding.protocol.encode(&binding.target, request, mode))
+    }
+
+    /// Writes the calls for vectors in the same way.
+    fn vectors(
+        &self,
+        binding: &Binding,
+        embeddings: &dyn Embeddings,
+        request: &EmbeddingRequest,
+    ) -> Result<Fitted<Vec<Bytes>>, ProviderError> {
+        fitted(request, self.drop_params, |request| embeddings.encode(&binding.target, request))
     }
 
     async fn try_complete(&self, request: &ChatRequest) -> Result<Reply, ProviderError> {
         let binding = self.bind(request.model())?;
         let native = native(binding.protocol, request)?;
-        let (body, _) = self.fitted(&binding, request, Mode::Whole)?;
+        let body = self.chat(&binding, request, Mode::Whole)?.written;
         let response = self.send(binding.protocol, &binding.whole_url, body, native).await?;
         self.read_reply(&binding, response).await
     }
@@ -211,7 +211,7 @@ impl HttpProvider {
     async fn try_stream(&self, request: &ChatRequest) -> Result<StreamedReply, ProviderError> {
         let binding = self.bind(request.model())?;
         let native = native(binding.protocol, request)?;
-        let (body, _) = self.fitted(&binding, request, Mode::Stream)?;
+        let body = self.chat(&binding, request, Mode::Stream)?.written;
         let response = self.send(binding.protocol, &binding.stream_url, body, native).await?;
         match content(response.headers()) {
             Content::Events => {}
@@ -241,10 +241,14 @@ impl HttpProvider {
             let message = format!("provider `{}` has no embeddings", self.row.name());
             return Err(ProviderError::new(ProviderErrorKind::Unsupported, message));
         };
-        let body = embeddings.encode(&binding.target, request)?;
-        let reply = self.read(self.send(binding.protocol, url, body, None).await?).await?;
-        let headroom = headroom(&reply.headers);
-        Ok(EmbeddingReply { headroom, ..embeddings.decode(&binding.target, request, reply)? })
+        let calls = self.vectors(&binding, *embeddings, request)?;
+        let binding = &*binding;
+        let calls = futures_util::stream::iter(calls.written)
+            .map(|body| async move { self.read(self.send(binding.protocol, url, body, None).await?).await });
+        // In the order of the texts. The first failure ends the others.
+        let replies: Vec<WireReply> = calls.buffered(EMBEDDINGS_AT_ONCE).try_collect().await?;
+        let headroom = replies.last().and_then(|reply| headroom(&reply.headers));
+        Ok(EmbeddingReply { headroom, ..embeddings.decode(&binding.target, request, &replies)? })
     }
 }
 
@@ -263,8 +267,17 @@ impl Provider for HttpProvider {
             return Vec::new();
         }
         let binding = self.bind(request.model());
-        let fitted = binding.and_then(|binding| self.fitted(&binding, request, Mode::Whole));
-        fitted.map_or_else(|_| Vec::new(), |(_, dropped)| dropped)
+        let fitted = binding.and_then(|binding| self.chat(&binding, request, Mode::Whole));
+        fitted.map(|fitted| fitted.dropped).unwrap_or_default()
+    }
+
+    fn dropped_embedding_params(&self, request: &EmbeddingRequest) -> Vec<String> {
+        if !self.drop_params {
+            return Vec::new();
+        }
+        let Ok(binding) = self.bind(request.model()) else { return Vec::new() };
+        let Some((embeddings, _)) = binding.embeddings else { return Vec::new() };
+        self.vectors(&binding, embeddings, request).map(|fitted| fitted.dropped).unwrap_or_default()
     }
 
     async fn embed(&self, request: &EmbeddingRequest) -> Result<EmbeddingReply, ProviderError> {

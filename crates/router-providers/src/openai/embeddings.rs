@@ -9,6 +9,7 @@ use super::reply::{malformed, not_json};
 use super::{errors, usage};
 use crate::protocol::{Embeddings, Target, WireReply};
 use crate::raw_json;
+use crate::unsupported::unsupported;
 
 /// The format of `POST /embeddings`.
 #[derive(Debug)]
@@ -19,17 +20,22 @@ impl Embeddings for OpenAiEmbeddings {
         "/embeddings".to_owned()
     }
 
-    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Bytes, ProviderError> {
-        Ok(request.body_with(&[("model", Edit::Set(&target.model_json))]))
+    fn encode(&self, target: &Target, request: &EmbeddingRequest) -> Result<Vec<Bytes>, ProviderError> {
+        let is_set = |field: &str| request.field(field).is_some_and(|value| value != "null");
+        // "This model does not support specifying dimensions."
+        if target.model.contains("text-embedding-ada-002") && is_set("dimensions") {
+            return Err(unsupported("`dimensions`", "the model `text-embedding-ada-002`"));
+        }
+        Ok(vec![request.body_with(&[("model", Edit::Set(&target.model_json))])])
     }
 
     fn decode(
         &self,
         _target: &Target,
         _request: &EmbeddingRequest,
-        reply: WireReply,
+        replies: &[WireReply],
     ) -> Result<EmbeddingReply, ProviderError> {
-        decode(reply)
+        decode(replies)
     }
 }
 
@@ -51,7 +57,9 @@ struct Item<'a> {
     _embedding: &'a RawValue,
 }
 
-pub(crate) fn decode(reply: WireReply) -> Result<EmbeddingReply, ProviderError> {
+/// Reads the reply to the one call that this format needs.
+pub(crate) fn decode(replies: &[WireReply]) -> Result<EmbeddingReply, ProviderError> {
+    let [reply] = replies else { return Err(malformed("one call has one reply")) };
     let text = std::str::from_utf8(&reply.body).map_err(|_| malformed("the reply is not UTF-8"))?;
     let scan: Scan<'_> = raw_json::parse(text)
         .map_err(|error| malformed(&not_json("the reply", "a list of embeddings", &error)))?;
@@ -64,7 +72,7 @@ pub(crate) fn decode(reply: WireReply) -> Result<EmbeddingReply, ProviderError> 
     Ok(EmbeddingReply {
         model: scan.model.and_then(raw_json::text).map(std::borrow::Cow::into_owned),
         usage: scan.usage.and_then(|counts| usage::read(counts, None)),
-        body: reply.body,
+        body: reply.body.clone(),
         headroom: None,
     })
 }
@@ -75,9 +83,10 @@ mod tests {
     use router_core::{ProviderErrorKind, Usage};
 
     use super::*;
+    use crate::unsupported::droppable;
 
     fn decoded(body: &'static str) -> Result<EmbeddingReply, ProviderError> {
-        decode(WireReply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.into() })
+        decode(&[WireReply { status: StatusCode::OK, headers: HeaderMap::new(), body: body.into() }])
     }
 
     #[test]
@@ -89,8 +98,13 @@ mod tests {
         let sent = OpenAiEmbeddings.encode(&Target::new("text-embedding-3-small"), &request).unwrap();
         assert_eq!(
             sent,
-            r#"{"input":[[1,2],[3]],"encoding_format":"base64","model":"text-embedding-3-small","input_type":"query"}"#
+            [
+                r#"{"input":[[1,2],[3]],"encoding_format":"base64","model":"text-embedding-3-small","input_type":"query"}"#
+            ]
         );
+        let short = request.with("dimensions", 8).unwrap();
+        let error = OpenAiEmbeddings.encode(&Target::new("text-embedding-ada-002"), &short).unwrap_err();
+        assert_eq!(droppable(&error), Some("dimensions"));
     }
 
     #[test]

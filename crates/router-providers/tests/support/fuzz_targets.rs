@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use router_providers::WireFormat;
+use serde_json::value::RawValue;
 
 /// One model string for each format.
 const FORMATS: [(&str, &str); 6] = [
@@ -85,6 +86,7 @@ impl FuzzTarget {
     }
 }
 
+/// By JSON's grammar, which knows numbers that fit nowhere: a provider's own bytes pass through with them.
 fn is_object(json: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json).is_ok()
+    serde_json::from_slice::<&RawValue>(json).is_ok_and(|value| value.get().starts_with('{'))
 }
