@@ -9,6 +9,7 @@ pub(crate) mod errors;
 pub(crate) mod reply;
 mod request;
 pub(crate) mod stream;
+mod tool_calls;
 pub(crate) mod usage;
 
 use bytes::Bytes;

@@ -4,25 +4,35 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use crate::headroom::headroom;
+
 /// Nobody means longer; what says so is a mistake, or as good as never.
 const CAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns the wait that an error reply asks for: `retry-after` and `retry-after-ms`, of both the larger; failing these,
-/// what the message says.
+/// what the message says; failing that, the reset of a limit of which nothing is left.
 ///
 /// A date is compared with the reply's own `date` header, so neither our clock nor its error against theirs matters.
 /// Only for error replies: Anthropic and others send `retry-after` with good ones too, where it means nothing.
 pub(crate) fn retry_after(headers: &HeaderMap, message: &str) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     let asked = header("retry-after").and_then(|value| {
-        seconds(value.trim(), 1.0).or_else(|| {
+        span(value.trim()).or_else(|| {
             let until = httpdate::parse_http_date(value).ok()?;
             let now = httpdate::parse_http_date(header("date")?).ok()?;
             Some(until.duration_since(now).unwrap_or_default())
         })
     });
     let exact = header("retry-after-ms").and_then(|value| seconds(value.trim(), 1000.0));
-    asked.max(exact).or_else(|| in_text(message)).map(|span| span.min(CAP))
+    let said = asked.max(exact).or_else(|| in_text(message));
+    said.or_else(|| exhausted(headers)).map(|span| span.min(CAP))
+}
+
+/// Returns when the limits of which nothing is left are whole again.
+fn exhausted(headers: &HeaderMap) -> Option<Duration> {
+    let left = headroom(headers)?;
+    let limits = [(left.requests_remaining, left.requests_reset), (left.tokens_remaining, left.tokens_reset)];
+    limits.into_iter().filter(|(remaining, _)| *remaining == Some(0)).filter_map(|(_, reset)| reset).max()
 }
 
 /// Reads "try again in 1.574s", "644ms", "6m0s" and "retry after 9 seconds".
@@ -94,6 +104,8 @@ mod tests {
         check(&[("retry-after-ms", "1234.5")], "", Some(1234));
         check(&[("retry-after", "1"), ("retry-after-ms", "0")], "", Some(1000));
         check(&[("retry-after", "1"), ("retry-after-ms", "1500")], "", Some(1500));
+        check(&[("retry-after", "6m0s")], "", Some(360_000));
+        check(&[("retry-after", "120ms")], "", Some(120));
         check(&[("retry-after", "99999999999999999999")], "", Some(86_400_000));
         for nonsense in ["", "-1", "soon", "NaN", "inf", "+5", "1e", "Fri, 99 Foo"] {
             check(&[("retry-after", nonsense)], "", None);
@@ -121,5 +133,16 @@ mod tests {
         check(&[], "try again in 7 parsecs", None);
         check(&[], "try again in ", None);
         check(&[], "try again in 1.2.3s", None);
+    }
+
+    #[test]
+    fn a_limit_of_which_nothing_is_left_tells_when_it_is_whole_again() {
+        let spent = ("x-ratelimit-remaining-requests", "0");
+        let reset = ("x-ratelimit-reset-requests", "6m0s");
+        check(&[spent, reset], "Slow down.", Some(360_000));
+        check(&[spent, reset, ("retry-after", "2")], "", Some(2000));
+        check(&[("x-ratelimit-remaining-requests", "1"), reset], "", None);
+        let tokens = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "7")];
+        check(&tokens, "", Some(7000));
     }
 }

@@ -16,7 +16,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::StreamExt;
-use router_core::{ChatRequest, Chunk, EmbeddingRequest, Provider, ProviderError, ProviderErrorKind};
+use router_core::{ChatRequest, Chunk, Provider, ProviderError, ProviderErrorKind};
 use router_providers::{Endpoint, Providers};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -330,6 +330,8 @@ async fn claude_on_vertex_is_asked_in_anthropics_words() {
 
 #[cfg(feature = "bedrock")]
 mod bedrock {
+    use router_core::EmbeddingRequest;
+
     use super::*;
 
     fn fixture(part: &str) -> Value {

@@ -140,6 +140,25 @@ fn same(found: &Meaning, expected: &Meaning, name: &str) {
 }
 
 #[test]
+fn every_recorded_rate_limit_is_understood() {
+    let mut providers = std::collections::BTreeSet::new();
+    for (exchange, _) in all() {
+        let headers = exchange.headers();
+        let said = headers.iter().filter(|(name, _)| name.as_str().contains("remaining"));
+        let counts: Vec<u64> = said.map(|(_, count)| count.to_str().unwrap().parse().unwrap()).collect();
+        if counts.is_empty() {
+            continue;
+        }
+        let headroom = crate::headroom::headroom(&headers).unwrap_or_else(|| panic!("{}", exchange.name));
+        let understood = [headroom.requests_remaining, headroom.tokens_remaining];
+        assert!(understood.iter().flatten().count() > 0, "{}", exchange.name);
+        assert!(understood.iter().flatten().all(|count| counts.contains(count)), "{}", exchange.name);
+        providers.insert(exchange.provider);
+    }
+    assert!(providers.len() >= 9, "{providers:?}");
+}
+
+#[test]
 fn every_request_is_what_was_recorded() {
     let mut count = 0;
     for (exchange, protocol) in all() {

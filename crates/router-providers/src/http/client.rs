@@ -57,4 +57,13 @@ mod tests {
     fn a_client_can_be_had_without_any_certificates() {
         assert!(builder().tls_certs_only([]).build().is_ok());
     }
+
+    /// The client tells of its settings only so. With Nagle's algorithm the last piece of a large request would wait for an
+    /// acknowledgement that may be delayed by 40 ms.
+    #[test]
+    fn small_packets_are_sent_at_once_and_redirects_are_left_alone() {
+        let settings = format!("{:?}", builder());
+        assert!(settings.contains("tcp_nodelay: true"), "{settings}");
+        assert!(settings.contains("redirect_policy: Policy(None)"), "{settings}");
+    }
 }

@@ -81,6 +81,8 @@ pub(super) struct Choices<'a> {
     pub(super) count: usize,
     /// Some choice has text, reasoning or a tool call.
     pub(super) has_content: bool,
+    /// Some choice has a piece of a tool call.
+    pub(super) has_tool_calls: bool,
     /// Some choice says why it ended.
     pub(super) has_finished: bool,
     /// Some choice ended in an error; the error itself, where it is given.
@@ -104,6 +106,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
                     let reason = choice.finish_reason.filter(|reason| raw_json::is_filled(reason));
                     let error = choice.error.filter(|error| raw_json::is_filled(error));
                     all.count += 1;
+                    all.has_tool_calls |= choice.delta.as_ref().is_some_and(|delta| delta.0.tool_calls.0);
                     all.has_content |= choice.delta.is_some_and(|delta| delta.0.has_content());
                     all.has_finished |= reason.is_some();
                     // Mistral and OpenRouter end a choice that broke with this reason.

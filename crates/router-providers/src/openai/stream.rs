@@ -6,6 +6,7 @@ use bytes::Bytes;
 use router_core::{Chunk, ChunkKind, ProviderError, ProviderErrorKind};
 
 use super::reply::{Scan, malformed, not_json};
+use super::tool_calls::ToolCalls;
 use super::{errors, usage};
 use crate::protocol::{Progress, StreamDecoder};
 use crate::raw_json;
@@ -15,13 +16,19 @@ use crate::sse::{SseEvent, SseParser};
 #[derive(Debug)]
 pub(crate) struct Decoder {
     events: SseParser,
+    tool_calls: ToolCalls,
     has_begun: bool,
     has_ended: bool,
 }
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { events: SseParser::new(), has_begun: false, has_ended: false }
+        Self {
+            events: SseParser::new(),
+            tool_calls: ToolCalls::default(),
+            has_begun: false,
+            has_ended: false,
+        }
     }
 
     fn take(&mut self, event: SseEvent, out: &mut VecDeque<Chunk>) -> Result<(), ProviderError> {
@@ -54,8 +61,12 @@ impl Decoder {
             Some(_) => ChunkKind::Preamble,
             None => return Ok(()), // some host's own news; no part of the answer
         };
+        let numbered = match &scan.choices {
+            Some(choices) if choices.has_tool_calls => self.tool_calls.numbered(text)?,
+            _ => None,
+        };
         self.has_begun |= scan.choices.is_some_and(|choices| choices.count > 0);
-        out.push_back(Chunk { data: event.data, kind, usage });
+        out.push_back(Chunk { data: numbered.unwrap_or(event.data), kind, usage });
         Ok(())
     }
 }
