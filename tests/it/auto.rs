@@ -364,3 +364,13 @@ fn files_that_are_not_there_are_refused_with_their_place() {
         assert!(error.contains(&format!("classifier.{key}")) && error.contains("cannot be read"), "{error}");
     }
 }
+
+#[test]
+fn example_utterances_without_their_model_or_their_feature_are_refused_with_their_place() {
+    let text = "model_list:\n  - {model_name: default, litellm_params: {model: gpt-4o, api_key: k}}\nrouter_settings:\n  classifier:\n    \
+                labels: [default]\n    semantic: {model: /nonexistent, threshold: 0.6, routes: {billing: [my invoice]}}\n";
+    let error = ConfigFile::parse(text, "config.yaml", &|_| None).unwrap_err().to_string();
+    assert!(error.starts_with("config.yaml:6:15: router_settings.classifier.semantic: "), "{error}");
+    let reasons = ["/nonexistent/tokenizer.json: cannot be read", "build it with `--features semantic`"];
+    assert!(reasons.iter().any(|reason| error.contains(reason)), "{error}");
+}

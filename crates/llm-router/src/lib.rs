@@ -34,6 +34,8 @@ pub use router_classify::{
     ClassifierError, Destination, Query, Rule, TaskClassifier, TaskClassifierBuilder, TaskModel, Tiers,
     keywords,
 };
+#[cfg(feature = "semantic")]
+pub use router_classify::{Embeddings, EmbeddingsError, SemanticError, SemanticRoutes};
 pub use router_core::{
     AccountId, AccountLimits, Alias, AttemptFacts, AttemptOutcome, Bill, BreakerState, Budget, BudgetPeriod,
     ByteEstimate, CauseFacts, ChatRequest, ChatRequestBuilder, Chunk, ChunkKind, Claim, Classification,

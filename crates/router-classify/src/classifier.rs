@@ -1,4 +1,4 @@
-//! The layers, cheapest first: rules, then the model, then what everything else goes to.
+//! The layers, the most trustworthy first: rules, then example utterances, then the model, then what everything else goes to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use crate::linear::Scores;
 use crate::model::TaskModel;
 use crate::query::Query;
 use crate::rules::{Rule, RuleError, Rules};
+#[cfg(feature = "semantic")]
+use crate::semantic::SemanticRoutes;
 use crate::tiers::Tiers;
 
 /// Says what a request is about and how hard it is, and to which alias it goes.
@@ -29,6 +31,8 @@ use crate::tiers::Tiers;
 #[derive(Debug)]
 pub struct TaskClassifier {
     rules: Option<Rules>,
+    #[cfg(feature = "semantic")]
+    semantic: Option<SemanticRoutes>,
     model: Option<TaskModel>,
     complexity: Option<&'static ComplexityModel>,
     routes: Vec<(Arc<str>, Destination)>,
@@ -40,7 +44,7 @@ pub struct TaskClassifier {
 pub struct Answer {
     /// The label.
     pub label: Arc<str>,
-    /// The probability that the label is right, from 0 to 1; 1 when a rule says so.
+    /// The probability that the label is right, from 0 to 1; 1 when a rule says so; of an example utterance, how similar it is.
     pub confidence: f64,
     /// Who decided.
     pub layer: Layer,
@@ -104,6 +108,8 @@ pub enum ClassifierError {
 #[must_use]
 pub struct TaskClassifierBuilder {
     rules: Vec<Rule>,
+    #[cfg(feature = "semantic")]
+    semantic: Option<SemanticRoutes>,
     model: Option<ModelChoice>,
     routes: Vec<(Arc<str>, Destination)>,
     tiers: Option<Tiers>,
@@ -149,6 +155,13 @@ impl TaskClassifierBuilder {
         self
     }
 
+    /// Adds routes by example utterances, which are asked after the rules.
+    #[cfg(feature = "semantic")]
+    pub fn semantic(mut self, routes: SemanticRoutes) -> Self {
+        self.semantic = Some(routes);
+        self
+    }
+
     /// Sets another model than the shipped one.
     pub fn model(mut self, model: TaskModel) -> Self {
         self.model = Some(ModelChoice::Own(model));
@@ -166,7 +179,13 @@ impl TaskClassifierBuilder {
     /// # Errors
     /// When a rule is wrong, or queries of a label would go nowhere.
     pub fn build(self) -> Result<TaskClassifier, ClassifierError> {
-        let Self { rules, model, routes, tiers } = self;
+        #[cfg(feature = "semantic")]
+        let semantic = self.semantic.clone();
+        #[cfg(feature = "semantic")]
+        let of_routes = semantic.iter().flat_map(|routes| routes.labels().iter());
+        #[cfg(not(feature = "semantic"))]
+        let of_routes = std::iter::empty();
+        let Self { rules, model, routes, tiers, .. } = self;
         let rules = if rules.is_empty() { None } else { Some(Rules::new(&rules)?) };
         let model = match model {
             None => Some(TaskModel::shipped().ok_or(ClassifierError::NoModel)?.clone()),
@@ -177,7 +196,7 @@ impl TaskClassifierBuilder {
         let rest = tiers.map(Destination::Tiers).or_else(default);
         let of_rules = rules.iter().flat_map(|rules: &Rules| rules.labels().iter());
         let of_model = model.iter().flat_map(|model| model.labels().iter());
-        for label in of_rules.chain(of_model) {
+        for label in of_rules.chain(of_routes).chain(of_model) {
             if rest.is_none() && !routes.iter().any(|(known, _)| known == label) {
                 return Err(if routes.is_empty() {
                     ClassifierError::NoLabels
@@ -189,7 +208,15 @@ impl TaskClassifierBuilder {
         // Without it every label has a route, so the first is never taken.
         let rest =
             rest.or_else(|| routes.first().map(|(_, to)| to.clone())).ok_or(ClassifierError::NoLabels)?;
-        Ok(TaskClassifier { rules, model, complexity: ComplexityModel::shipped(), routes, rest })
+        Ok(TaskClassifier {
+            rules,
+            #[cfg(feature = "semantic")]
+            semantic,
+            model,
+            complexity: ComplexityModel::shipped(),
+            routes,
+            rest,
+        })
     }
 }
 
@@ -215,6 +242,12 @@ impl TaskClassifier {
         let (scores, complexity) = self.scores(&text);
         if let Some(label) = self.rules.as_ref().and_then(|rules| rules.decide(query, &text)) {
             return Answer { label: Arc::clone(label), confidence: 1.0, layer: Layer::Rule, complexity };
+        }
+        #[cfg(feature = "semantic")]
+        if let Some((label, confidence)) =
+            self.semantic.as_ref().and_then(|routes| routes.decide(query.text()))
+        {
+            return Answer { label: Arc::clone(label), confidence, layer: Layer::Semantic, complexity };
         }
         match &self.model {
             Some(model) => {
@@ -251,6 +284,8 @@ impl TaskClassifier {
     /// Returns every label that this classifier gives, each once.
     pub fn labels(&self) -> Vec<Arc<str>> {
         let of_rules = self.rules.iter().flat_map(|rules| rules.labels());
+        #[cfg(feature = "semantic")]
+        let of_rules = of_rules.chain(self.semantic.iter().flat_map(SemanticRoutes::labels));
         let of_model = self.model.iter().flat_map(TaskModel::labels);
         let mut labels: Vec<Arc<str>> = Vec::new();
         for label in self.routes.iter().map(|(label, _)| label).chain(of_rules).chain(of_model) {

@@ -2,7 +2,8 @@
 //! (its *complexity*), and how sure that is. Everything here is local: no network, no files on the way of a request, no Python.
 //!
 //! # A tour
-//! - [`TaskClassifier`] holds the layers, cheapest first: [`Rule`]s that the user wrote, then a [`TaskModel`]. It implements the port
+//! - [`TaskClassifier`] holds the layers, cheapest first: [`Rule`]s that the user wrote, then, with the
+//!   feature `semantic`, example utterances, then a [`TaskModel`]. It implements the port
 //!   [`Classifier`](router_core::Classifier), and works without a router.
 //! - [`Query`] is what is read of a request: the last user message, what went before it, the system prompt.
 //! - [`Answer`] is the label with its confidence, the layer that decided, and the complexity. [`Destination`] and [`Tiers`] say to
@@ -22,6 +23,8 @@ mod linear;
 mod model;
 mod query;
 mod rules;
+#[cfg(feature = "semantic")]
+mod semantic;
 pub mod shipped;
 mod tiers;
 mod training;
@@ -31,5 +34,7 @@ pub use self::complexity::ComplexityModel;
 pub use self::model::{ModelError, TaskModel};
 pub use self::query::{Query, QueryLine};
 pub use self::rules::{Rule, RuleError, keywords};
+#[cfg(feature = "semantic")]
+pub use self::semantic::{Embeddings, EmbeddingsError, SemanticError, SemanticRoutes};
 pub use self::tiers::{Tiers, TiersError, threshold_for_share};
 pub use self::training::{Labelled, TrainingError, read_examples, train};

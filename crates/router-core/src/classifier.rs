@@ -61,6 +61,8 @@ impl Classification {
 pub enum Layer {
     /// A rule that the user wrote.
     Rule,
+    /// Example utterances that the request is similar to; the confidence is the similarity.
+    Semantic,
     /// A trained model.
     Model,
     /// An LLM that was asked.
@@ -76,6 +78,7 @@ impl Layer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rule => "rule",
+            Self::Semantic => "semantic",
             Self::Model => "model",
             Self::Llm => "llm",
             Self::Default => "default",

@@ -119,7 +119,7 @@ fn every_value_of_every_key_is_taken_by_both_or_refused_by_both() {
         checked += usize::from(by_schema);
     };
     // What stands there is looked for in the file system.
-    let files = ["include", "model_prices", "model_file", "examples_file", "calibration_file"];
+    let files = ["include", "model_prices", "model_file", "examples_file", "calibration_file", "semantic"];
     let is_file = |path: &[String]| path.iter().any(|key| files.contains(&key.as_str()));
     for path in found.iter().filter(|path| !is_file(path)) {
         for value in &values {

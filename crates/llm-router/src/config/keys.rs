@@ -396,6 +396,11 @@ pub(super) static CLASSIFIER: Keys = Keys {
         ),
         key("rules", Kind::SectionList(&RULE), "What is certain: the first that fires decides."),
         key("keywords", Boolean, "Add the keyword list of many tutorials after the rules."),
+        key(
+            "semantic",
+            Kind::Section(&SEMANTIC),
+            "Example utterances, matched by static embeddings; with the feature `semantic` only.",
+        ),
         key("model", Boolean, "false: only rules decide, and the LLM."),
         key(
             "model_file",
@@ -409,6 +414,17 @@ pub(super) static CLASSIFIER: Keys = Keys {
         key("llm_timeout", Seconds, "Seconds it is waited for; then the best guess stands."),
         key("llm_max_tokens", Count, "Tokens its answer may have."),
         key("llm_cache_size", Count, "Answers that are remembered."),
+    ],
+    not_supported: &[],
+};
+
+pub(super) static SEMANTIC: Keys = Keys {
+    required: &["model", "routes", "threshold"],
+    one_of: &[],
+    honoured: &[
+        key("model", Text, "The folder of a model2vec model: tokenizer.json and model.safetensors."),
+        key("routes", TextLists, "Utterances by label."),
+        key("threshold", Number, "The similarity from 0 to 1 from which on one of them decides."),
     ],
     not_supported: &[],
 };

@@ -79,6 +79,9 @@ fn classifier(section: &Section<'_>) -> Result<TaskClassifier, Wrong> {
     if section.get("keywords").and_then(|node| node.boolean()) == Some(true) {
         builder = keywords().into_iter().fold(builder, TaskClassifierBuilder::rule);
     }
+    if let Some(node) = section.get("semantic") {
+        builder = semantic(builder, &node);
+    }
     if let Some(model) = model(section)? {
         builder = builder.model(model);
     }
@@ -103,6 +106,41 @@ fn classifier(section: &Section<'_>) -> Result<TaskClassifier, Wrong> {
         builder = builder.tiers(tiers);
     }
     builder.build().map_err(|error| (WHOLE, error.to_string()))
+}
+
+#[cfg(not(feature = "semantic"))]
+fn semantic(builder: TaskClassifierBuilder, node: &Node<'_>) -> TaskClassifierBuilder {
+    node.complain("this build has no embeddings: build it with `--features semantic`");
+    builder
+}
+
+#[cfg(feature = "semantic")]
+fn semantic(builder: TaskClassifierBuilder, node: &Node<'_>) -> TaskClassifierBuilder {
+    use router_classify::{Embeddings, SemanticRoutes};
+
+    use crate::config::keys::SEMANTIC;
+
+    let Some(section) = node.section(&SEMANTIC) else { return builder };
+    let folder = section.require("model", "the folder of a model2vec model").and_then(|node| node.string());
+    let threshold = section.require("threshold", "a similarity from 0 to 1").and_then(|node| node.number());
+    let routes = section.require("routes", "utterances by label").map(|node| node.entries());
+    section.finish();
+    let utterance = |(label, node): (String, Node<'_>)| -> Vec<(String, String)> {
+        node.list().iter().filter_map(Node::string).map(|text| (label.clone(), text)).collect()
+    };
+    let utterances: Vec<(String, String)> = routes.into_iter().flatten().flat_map(utterance).collect();
+    let (Some(folder), Some(threshold)) = (folder, threshold) else { return builder };
+    let routes = Embeddings::from_folder(&folder).map_err(|error| error.to_string()).and_then(|embeddings| {
+        let utterances = utterances.iter().map(|(label, text)| (label.as_str(), text.as_str()));
+        SemanticRoutes::new(embeddings.into(), utterances, threshold).map_err(|error| error.to_string())
+    });
+    match routes {
+        Ok(routes) => builder.semantic(routes),
+        Err(why) => {
+            node.complain(why);
+            builder
+        }
+    }
 }
 
 fn rule(node: &Node<'_>) -> Option<Rule> {
