@@ -68,6 +68,8 @@ enum Bench {
     Overhead,
     /// Requests and replies translated between the canonical shape and each provider's.
     Translate,
+    /// What sharing state costs on the hot path, and how many commands it sends to Redis.
+    State,
 }
 
 fn main() -> Result<()> {
@@ -90,10 +92,12 @@ fn main() -> Result<()> {
             Some(Bench::Decision) => decision(),
             Some(Bench::Overhead) => overhead(),
             Some(Bench::Translate) => translate(),
+            Some(Bench::State) => state(),
             None => {
                 decision()?;
                 overhead()?;
-                translate()
+                translate()?;
+                state()
             }
         },
     }
@@ -121,6 +125,11 @@ fn decision() -> Result<()> {
 
 fn overhead() -> Result<()> {
     cargo("bench -p llm-router --bench overhead").run()
+}
+
+fn state() -> Result<()> {
+    needs::find_or_install(&needs::FOR_TESTS)?;
+    cargo("bench -p router-state --features redis --bench state").run()
 }
 
 fn translate() -> Result<()> {

@@ -27,10 +27,12 @@ pub(crate) struct Spans {
     pub(crate) lease: u64,
     /// How long a worker's last message is remembered, so that it does not count twice.
     pub(crate) memory: u64,
+    /// How long what is not urgent waits for a message that is sent anyway: what a minute gets back. Money never waits.
+    pub(crate) patience: u64,
 }
 
 impl Spans {
-    pub(crate) const USUAL: Self = Self { slot: 5_000, lease: 60_000, memory: 600_000 };
+    pub(crate) const USUAL: Self = Self { slot: 5_000, lease: 60_000, memory: 600_000, patience: 250 };
 }
 
 /// Slots before the present one that count: whatever minute one looks at, all of it lies within these and the present one.

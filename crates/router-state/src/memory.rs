@@ -12,6 +12,9 @@ use router_core::{
 
 use crate::account::{Account, Books, Given, Spans};
 
+/// Nothing has to be saved up where telling costs nothing.
+const SPANS: Spans = Spans { patience: 0, ..Spans::USUAL };
+
 /// Tells every router that shares it what one of them finds out. Give the same store to each.
 ///
 /// Routers know each other's deployments by id; ids that a router does not have do not concern it. Cooldowns are told at once.
@@ -47,7 +50,7 @@ impl MemoryStore {
     fn with_account<R>(&self, id: &AccountId, act: impl FnOnce(&mut Account, &mut Books<()>) -> R) -> R {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let (account, books) =
-            accounts.entry(id.clone()).or_insert_with(|| (Account::default(), Books::new(0, Spans::USUAL)));
+            accounts.entry(id.clone()).or_insert_with(|| (Account::default(), Books::new(0, SPANS)));
         act(account, books)
     }
 
@@ -60,7 +63,7 @@ impl MemoryStore {
 fn talk(account: &mut Account, books: &mut Books<()>, now: u64) -> Vec<((), Given)> {
     let mut given = Vec::new();
     while let Some(message) = books.message(now) {
-        let reply = account.exchange(message, now, Spans::USUAL);
+        let reply = account.exchange(message, now, SPANS);
         given.extend(books.hear(reply, now));
     }
     given

@@ -179,13 +179,13 @@ impl<T> Books<T> {
 
     /// Whether there is something to tell, or money to be held on to.
     pub(crate) fn has_news(&self, now: u64) -> bool {
+        let silent = now.saturating_sub(self.told_at);
         self.under_way.is_some()
             || !self.waiting.is_empty()
             || self.spent > 0
-            || self.tokens > 0
-            || !self.returned.is_empty()
+            || ((self.tokens > 0 || !self.returned.is_empty()) && silent >= self.spans.patience)
             || self.held != self.told_held
-            || (self.held > 0 && now.saturating_sub(self.told_at) >= self.spans.lease / 3)
+            || (self.held > 0 && silent >= self.spans.lease / 3)
     }
 
     fn floor_of(&self, period: Period) -> u64 {

@@ -8,7 +8,7 @@ use router_core::{AccountLimits, Budget, BudgetPeriod, Settlement, Usd};
 
 use super::{Account, Books, Given, Message, Reply, Spans};
 
-const SPANS: Spans = Spans { slot: 1_000, lease: 300, memory: 100_000 };
+const SPANS: Spans = Spans { slot: 1_000, lease: 300, memory: 100_000, patience: 0 };
 /// A step of time: a third of a lease.
 const STEP: u64 = 100;
 const MONEY: u64 = 3;

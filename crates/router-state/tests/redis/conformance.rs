@@ -172,20 +172,13 @@ async fn what_was_really_used_takes_the_place_of_a_claim(place: Place) {
     stores[0].settle(hold, used(100), NOW);
     let hold = granted_soon(&stores[1], &claim(limits, 600, 0)).await;
     stores[1].settle(hold, used(850), NOW);
-    let is_refused = async || matches!(ask(one, 51).await, Reserved::Refused(Refused::Tokens(_)));
-    // What the other settled may be on its way.
-    for _ in 0..100 {
-        if is_refused().await {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(is_refused().await, "100 and 850 are used");
-    let Reserved::Granted(hold) = ask(one, 50).await else { panic!("50 are left") };
+    let refused = refused_soon(one, &claim(limits, 51, 0)).await;
+    assert!(matches!(refused, Refused::Tokens(_)), "100 and 850 are used");
+    let hold = granted_soon(one, &claim(limits, 50, 0)).await;
     stores[0].settle(hold, Settlement::Unused, NOW);
     drop(granted_soon(&stores[1], &claim(limits, 50, 0)).await);
     // A claim that says nothing of its use keeps what it claimed.
-    assert!(matches!(ask(one, 1).await, Reserved::Refused(Refused::Tokens(_))));
+    assert!(matches!(refused_soon(one, &claim(limits, 1, 0)).await, Refused::Tokens(_)));
 }
 
 async fn a_budget_counts_what_is_held_and_what_was_spent(place: Place) {
@@ -196,15 +189,21 @@ async fn a_budget_counts_what_is_held_and_what_was_spent(place: Place) {
     stores[0].settle(first, spent(20), NOW);
     let second = granted_soon(&stores[1], &claim(budget(100), 1, 80)).await;
     stores[1].settle(second, spent(80), NOW);
-    let mut last = stores[0].reserve(&claim(budget(100), 1, 0), NOW).await;
-    for _ in 0..100 {
-        if let Reserved::Granted(hold) = last {
-            stores[0].settle(hold, Settlement::Unused, NOW);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            last = stores[0].reserve(&claim(budget(100), 1, 0), NOW).await;
+    let refused = refused_soon(&stores[0], &claim(budget(100), 1, 0)).await;
+    assert_eq!(refused, Refused::Budget(None), "all is spent, whatever this one costs");
+}
+
+/// Asks until what the other settled has arrived and there is no room; gives back what it is granted until then.
+async fn refused_soon(store: &Arc<dyn StateStore>, claim: &Claim) -> Refused {
+    for _ in 0..1_000 {
+        match store.reserve(claim, NOW).await {
+            Reserved::Granted(hold) => store.settle(hold, Settlement::Unused, NOW),
+            Reserved::Refused(refused) => return refused,
+            Reserved::Away { .. } => panic!("it is there"),
         }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(last, Reserved::Refused(Refused::Budget(None)), "all is spent, whatever this one costs");
+    panic!("{claim:?} is granted");
 }
 
 /// Asks until a settlement that is on its way has arrived.

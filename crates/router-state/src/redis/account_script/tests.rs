@@ -25,7 +25,7 @@ async fn link(server: &Server) -> redis::aio::MultiplexedConnection {
 /// state machine, so both see the same.
 #[tokio::test]
 async fn the_script_does_what_the_state_machine_does() {
-    let spans = Spans { slot: 8, lease: 40, memory: 90 };
+    let spans = Spans { slot: 8, lease: 40, memory: 90, patience: 0 };
     let server = Server::start(&[]).await;
     let mut link = link(&server).await;
     let id = AccountId::of_key("random");
@@ -102,7 +102,7 @@ async fn the_script_does_what_the_state_machine_does() {
 
 #[tokio::test]
 async fn what_a_crashed_worker_held_comes_back_when_its_lease_is_over() {
-    let spans = Spans { slot: 5_000, lease: 150, memory: 600_000 };
+    let spans = Spans { slot: 5_000, lease: 150, memory: 600_000, patience: 0 };
     let server = Server::start(&[]).await;
     let mut link = link(&server).await;
     let id = AccountId::of_key("crash");
