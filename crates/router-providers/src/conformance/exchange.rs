@@ -110,6 +110,7 @@ pub(super) fn protocol(family: &str, provider: &str) -> &'static dyn Protocol {
     match (family, provider) {
         ("anthropic_messages", "vertex_anthropic") => &VertexClaude,
         ("anthropic_messages", _) => &Anthropic,
+        ("cohere_chat", _) => &crate::cohere::Cohere,
         ("gemini_generate", "vertex") => &Vertex,
         ("gemini_generate", _) => &Gemini,
         #[cfg(feature = "bedrock")]
