@@ -432,17 +432,25 @@ async fn a_connection_is_used_again_though_the_body_ends_after_the_end_marker() 
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed() {
-    let base = socket(|mut stream| async move {
-        receive(&mut stream).await;
-        let head =
-            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-    })
-    .await;
-    let error = openai(&base).complete(&ask()).await.unwrap_err();
-    assert_eq!(error.kind(), ProviderErrorKind::NotFound);
-    assert!(error.message().contains("set `api_base` to its final address"), "{error}");
+async fn a_redirect_is_not_followed_so_that_no_key_travels_along() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = elsewhere.local_addr().unwrap();
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let base = socket(move |mut stream| async move {
+            receive(&mut stream).await;
+            let head =
+                format!("HTTP/1.1 {status}\r\nlocation: http://{address}/\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+        })
+        .await;
+        let error = openai(&base).complete(&ask()).await.unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{status}");
+        assert!(error.message().contains("set `api_base` to its final address"), "{error}");
+        let error = read(&*openai(&base)).await.1.unwrap_err();
+        assert_eq!(error.kind(), ProviderErrorKind::NotFound, "{status}");
+    }
+    // Nobody has come there, nor is on the way.
+    assert!(futures_util::FutureExt::now_or_never(elsewhere.accept()).is_none());
 }
 
 #[tokio::test]
