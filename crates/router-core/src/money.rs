@@ -1,9 +1,27 @@
 //! Money, exact.
 
+use std::fmt;
+
 /// An amount in pico-dollars (10^-12 USD): every list price per token is a whole number of them, so sums do not depend
 /// on order. It holds up to 18 million dollars and stays there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
 pub struct Usd(u64);
+
+impl fmt::Display for Usd {
+    /// Shows dollars, exact: no digit is lost and none is made up.
+    ///
+    /// ```
+    /// use router_core::Usd;
+    /// assert_eq!(Usd::from_pico(150_000).to_string(), "0.00000015");
+    /// assert_eq!(Usd::from_pico(20_000_000_000_000).to_string(), "20");
+    /// ```
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PICO: u64 = 1_000_000_000_000;
+        let text = format!("{}.{:012}", self.0 / PICO, self.0 % PICO);
+        let text = text.trim_end_matches('0');
+        f.write_str(text.strip_suffix('.').unwrap_or(text))
+    }
+}
 
 impl Usd {
     /// Makes an amount from pico-dollars.
@@ -119,5 +137,20 @@ impl Bill {
             Self::Known(cost) => Some(cost.total()),
             Self::Unknown => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_exact() {
+        let check = |pico: u64, expected: &str| assert_eq!(Usd::from_pico(pico).to_string(), expected);
+        check(0, "0");
+        check(1, "0.000000000001");
+        check(150_000, "0.00000015");
+        check(1_500_000_000_000, "1.5");
+        check(20_000_000_000_000, "20");
     }
 }

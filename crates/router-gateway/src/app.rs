@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use llm_router::{
-    CacheSettings, Clock, ConfigFile, ConfigFileError, FromFileError, Observer, RouterBuilder, SystemClock,
+    CacheSettings, Clock, ConfigFile, ConfigFileError, FromFileError, Observer, Problem, RouterBuilder,
+    SystemClock,
 };
 use tokio::sync::Semaphore;
 
@@ -51,7 +52,11 @@ impl Serving {
             return Err(ConfigFileError::Wrong(problems).into());
         }
         let kept = previous.and_then(|previous| previous.cache.as_ref());
-        let cache = cache.map(|settings| Cache::in_memory(settings, kept));
+        let cache =
+            cache.map(|settings| Cache::from_settings(settings, kept)).transpose().map_err(|message| {
+                let path = "litellm_settings.cache_params.type".to_owned();
+                ConfigFileError::Wrong(vec![Problem { location: None, path, message }])
+            })?;
         Ok(Self { cache, ..Self::new(router).with_access(access).with_cors_origins(general.cors_origins) })
     }
 

@@ -6,6 +6,8 @@
 mod control;
 mod flights;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use sha2::{Digest, Sha256};
 pub(crate) use self::control::Control;
 use self::flights::{Flight, Flights, Joined, Landing};
 pub use self::memory::MemoryCache;
+#[cfg(feature = "redis")]
+pub use self::redis::SharedCache;
 
 /// How long answers are kept where nothing is said: LiteLLM's default for its memory cache, ten minutes.
 const USUAL_TTL: Duration = Duration::from_secs(600);
@@ -125,17 +129,25 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Uses memory; goes on with what `previous` keeps, if that is as large.
-    pub(crate) fn in_memory(settings: CacheSettings, previous: Option<&Self>) -> Self {
+    /// Makes the cache that a configuration asks for; goes on with `previous`, if that keeps its answers in the same place.
+    ///
+    /// # Errors
+    /// When Redis is asked for where there is no runtime.
+    pub(crate) fn from_settings(settings: CacheSettings, previous: Option<&Self>) -> Result<Self, String> {
         let settings = Arc::new(settings);
         if let Some(previous) = previous
-            && previous.settings.max_size_in_memory_mb == settings.max_size_in_memory_mb
+            && is_same_place(&previous.settings, &settings)
         {
-            return Self { settings, ..previous.clone() };
+            return Ok(Self { settings, ..previous.clone() });
+        }
+        #[cfg(feature = "redis")]
+        if let Some(address) = settings.redis.clone() {
+            let store = SharedCache::start(address).map_err(|error| error.to_string())?;
+            return Ok(Self { store: Arc::new(store), flights: Arc::default(), settings });
         }
         let megabytes = settings.max_size_in_memory_mb.unwrap_or(USUAL_MEGABYTES);
         let bytes = usize::try_from(megabytes).unwrap_or(usize::MAX).saturating_mul(1024 * 1024);
-        Self { store: Arc::new(MemoryCache::new(bytes)), flights: Arc::default(), settings }
+        Ok(Self { store: Arc::new(MemoryCache::new(bytes)), flights: Arc::default(), settings })
     }
 
     /// Uses a cache of one's own.
@@ -166,6 +178,15 @@ impl Cache {
             stores: !control.no_store,
         })
     }
+}
+
+/// Returns whether two configurations keep answers in the same place.
+fn is_same_place(one: &CacheSettings, other: &CacheSettings) -> bool {
+    #[cfg(feature = "redis")]
+    if one.redis != other.redis {
+        return false;
+    }
+    one.max_size_in_memory_mb == other.max_size_in_memory_mb
 }
 
 /// Fields that say for whom a request is or how the router is to treat it, and do not change the answer.

@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::classifier::ClassifierCommand;
 use crate::classify::{self, ClassifyArgs};
+use crate::complete::{self, CompleteArgs};
+use crate::completions::{self, CompletionsArgs};
 use crate::prices::PricesCommand;
 use crate::report::{self, ReportArgs};
+use crate::schema;
 
 /// Routes LLM requests over pools of deployments, behind an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -27,6 +30,9 @@ pub(crate) enum Command {
     /// Serve the OpenAI API over the pools of a config file.
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Ask once, on the terminal, as the gateway would.
+    #[command(after_help = complete::HELP)]
+    Complete(CompleteArgs),
     /// Say what a careful reader would say about a config file.
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
@@ -45,6 +51,12 @@ pub(crate) enum Command {
     /// Make models for labels of your own, and measure how good they are.
     #[command(subcommand)]
     Classifier(ClassifierCommand),
+    /// Print a JSON schema of config files, for editors.
+    #[command(after_help = schema::HELP)]
+    Schema,
+    /// Print the completions of a shell.
+    #[command(after_help = completions::HELP)]
+    Completions(CompletionsArgs),
 }
 
 const SERVE_HELP: &str = "\

@@ -25,6 +25,8 @@ pub use self::access::{
 };
 pub use self::api::app;
 pub use self::app::{App, Serving};
+#[cfg(feature = "redis")]
+pub use self::cache::SharedCache;
 pub use self::cache::{CacheKey, CachedAnswer, MemoryCache, ResponseCache};
 pub use self::serving::{Limits, Server};
 pub use self::watch::Watch;

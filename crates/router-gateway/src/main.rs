@@ -4,12 +4,15 @@ mod check;
 mod classifier;
 mod classify;
 mod cli;
+mod complete;
+mod completions;
 mod logs;
 mod mock;
 mod prices;
 mod progress;
 mod reload;
 mod report;
+mod schema;
 mod serve;
 mod sinks;
 mod sources;
@@ -38,6 +41,9 @@ async fn main() -> ExitCode {
         Command::Classify(args) => classify::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Classifier(command) => classifier::run(command).await.map(|()| ExitCode::SUCCESS),
         Command::Prices(command) => prices::run(command).map(|()| ExitCode::SUCCESS),
+        Command::Complete(args) => complete::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Schema => schema::run().map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Mock(args) => mock::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| fail(&error))

@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::cli::ServeArgs;
 use crate::reload::Reload;
-use crate::{sinks, sources};
+use crate::sinks;
+use crate::sources::Source;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mut mock: Option<MockServer> = None;
@@ -35,20 +36,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
             (serving, limits, format!("from {}", path.display()))
         }
         None => {
-            let (builder, origin) = match sources::from_environment() {
-                Some((builder, keys)) => (builder, format!("from the environment ({})", keys.join(", "))),
-                None => {
-                    let server = MockServer::start("127.0.0.1:0")
-                        .await
-                        .context("the simulated providers cannot start")?;
-                    let builder = sources::simulated(&server);
-                    mock = Some(server);
-                    (
-                        builder,
-                        "SIMULATED: no --config and no provider key, so the answers are made up".to_owned(),
-                    )
-                }
-            };
+            let Source { builder, origin, mock: simulated } = Source::without_file().await?;
+            mock = simulated;
             let router = observers(&watch).into_iter().fold(builder, RouterBuilder::observer).build()?;
             (Serving::new(router), Limits::default(), origin)
         }

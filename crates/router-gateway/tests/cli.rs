@@ -323,3 +323,58 @@ fn check_ends_with_1_for_errors_and_2_for_what_it_cannot_read() {
     assert_eq!(run(&["check", "--config", path]).0, Some(2));
     std::fs::remove_file(&file).unwrap();
 }
+
+/// Runs to the end; returns the exit code, what stands on stdout and what on stderr.
+fn output(mut command: Command, input: &str) -> (Option<i32>, String, String) {
+    use std::io::Write;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn complete_shows_the_answer_on_stdout_and_who_gave_it_on_stderr() {
+    for extra in [&["--model", "capable"][..], &["--model", "capable", "--no-stream"]] {
+        let mut arguments = vec!["complete", "-", "--system", "Be brief."];
+        arguments.extend(extra);
+        let (code, answer, said) = output(llm_router(&arguments), "What is a monad?");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(answer.contains("What is a monad?") && answer.ends_with('\n'), "{answer}");
+        assert!(!answer.contains("capable:"), "only the answer: {answer}");
+        assert!(
+            said.contains("SIMULATED") && said.contains("capable:") && said.contains(" tokens, $"),
+            "{said}"
+        );
+    }
+    let (code, _, said) = output(llm_router(&["complete", "--model", "other", "Hi"]), "");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("other") && said.contains("fast, capable"), "{said}");
+    let (code, _, said) = output(llm_router(&["complete", " "]), "");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("the prompt is empty"), "{said}");
+}
+
+#[test]
+fn completions_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = output(llm_router(&["completions", shell]), "");
+        assert_eq!(code, Some(0));
+        for command in ["serve", "check", "complete", "classify", "report", "schema", "mock"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_json_and_knows_the_keys() {
+    let (code, text, _) = output(llm_router(&["schema"]), "");
+    assert_eq!(code, Some(0));
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        schema.pointer("/properties/model_list").is_some()
+            && schema.pointer("/properties/router_settings").is_some()
+    );
+}

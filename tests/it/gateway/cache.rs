@@ -223,3 +223,42 @@ async fn the_configuration_says_what_is_kept_and_for_how_long() {
     let none = cached("cache: false").await;
     assert_eq!(none.hit(&with(ask("fast"), "cache", json!({"use-cache": true}))).await, None);
 }
+
+#[path = "../../../crates/router-state/tests/redis/server.rs"]
+#[expect(
+    dead_code,
+    clippy::panic,
+    reason = "only some of it is needed here, and tests stop at the first surprise"
+)]
+mod redis_server;
+
+#[tokio::test]
+async fn answers_in_redis_are_for_every_process_and_a_dead_redis_is_a_miss() {
+    let mut redis = redis_server::Server::start(&[]).await;
+    let config =
+        format!("cache: true, cache_params: {{ type: redis, host: 127.0.0.1, port: {} }}", redis.port);
+    let (one, other) = (cached(&config).await, cached(&config).await);
+    let question = streamed("fast");
+    let body = |response: reqwest::Response| async move { response.text().await.unwrap() };
+    // It connects in the background; until then everything is a miss.
+    let mut first = body(one.chat(&question).await).await;
+    let wait = async {
+        while other.hit(&question).await != Some(true) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            first = body(one.chat(&question).await).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("what one keeps, the other finds");
+    let calls = (one.calls(), other.calls());
+    assert_eq!(body(other.chat(&question).await).await, first);
+    assert_eq!((one.calls(), other.calls()), calls);
+    assert!(
+        redis.cli(&["ttl", &redis.cli(&["keys", "llm-router:v1:cache:*"])]).parse::<i64>().unwrap() > 500
+    );
+
+    redis.kill();
+    let started = std::time::Instant::now();
+    assert_eq!(one.hit(&question).await, Some(false));
+    assert_eq!(one.hit(&question).await, Some(false));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}

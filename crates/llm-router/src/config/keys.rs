@@ -498,7 +498,13 @@ pub(super) static CACHE_PARAMS: Keys = Keys {
     required: &[],
     one_of: &[],
     honoured: &[
-        key("type", Choice(&["local"]), "local: the memory of this process."),
+        key("type", Choice(&["local", "redis"]), "local: the memory of this process; redis: shared."),
+        key("host", Text, "Redis's host; where neither it nor `url` is set, the Redis of router_settings."),
+        key("port", Port, "Its port; 6379 where it is not set."),
+        key("url", RedisUrl, "The same as one address (ours)."),
+        key("username", Text, "The user there."),
+        key("password", Text, "Its password."),
+        key("ssl", Boolean, "Whether the connection is encrypted."),
         key("ttl", Seconds, "Seconds an answer is kept."),
         key(
             "mode",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use router_state::RedisAddress;
 use secrecy::SecretString;
 
 use super::Location;
@@ -74,7 +76,7 @@ pub enum KeySetting {
 }
 
 /// `litellm_settings.cache_params`, when `cache` is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct CacheSettings {
     /// How long an answer is kept.
@@ -87,6 +89,9 @@ pub struct CacheSettings {
     pub supported_call_types: Option<Vec<String>>,
     /// How much memory it may take, in megabytes.
     pub max_size_in_memory_mb: Option<u32>,
+    /// The Redis that keeps the answers; `None` for the memory of this process.
+    #[cfg(feature = "redis")]
+    pub redis: Option<RedisAddress>,
 }
 
 impl Default for CacheSettings {
@@ -97,6 +102,8 @@ impl Default for CacheSettings {
             namespace: None,
             supported_call_types: None,
             max_size_in_memory_mb: None,
+            #[cfg(feature = "redis")]
+            redis: None,
         }
     }
 }

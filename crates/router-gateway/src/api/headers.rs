@@ -91,7 +91,7 @@ impl Headers {
     }
 
     fn cost(&mut self, cost: Usd) {
-        let dollars = dollars(cost);
+        let dollars = cost.to_string();
         self.insert("x-router-cost-usd", &dollars);
         self.insert("x-litellm-response-cost", &dollars);
     }
@@ -101,15 +101,6 @@ impl Headers {
 fn millis(span: Duration) -> String {
     let micros = span.as_micros();
     format!("{}.{:03}", micros / 1000, micros % 1000)
-}
-
-/// Dollars, exact: no digit is lost and none is made up.
-pub(crate) fn dollars(amount: Usd) -> String {
-    const PICO: u64 = 1_000_000_000_000;
-    let (whole, rest) = (amount.as_pico() / PICO, amount.as_pico() % PICO);
-    let text = format!("{whole}.{rest:012}");
-    let text = text.trim_end_matches('0');
-    text.strip_suffix('.').unwrap_or(text).to_owned()
 }
 
 /// One word for each attempt: `fast:gpt-4o-mini=server error (500), fast:claude-haiku=answered`.
@@ -127,16 +118,6 @@ fn trail(report: &RouteReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dollars_are_exact() {
-        let check = |pico: u64, expected: &str| assert_eq!(dollars(Usd::from_pico(pico)), expected);
-        check(0, "0");
-        check(1, "0.000000000001");
-        check(150_000, "0.00000015");
-        check(1_500_000_000_000, "1.5");
-        check(20_000_000_000_000, "20");
-    }
 
     #[test]
     fn milliseconds_have_three_decimals() {

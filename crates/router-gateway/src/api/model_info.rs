@@ -4,7 +4,6 @@ use axum::Json;
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::headers::dollars;
 
 pub(super) async fn list(call: Call) -> Json<Value> {
     let catalog = call.router().fleet().catalog();
@@ -14,7 +13,9 @@ pub(super) async fn list(call: Call) -> Json<Value> {
         catalog.members(pool).map(move |deployment| {
             let (provider, model) = (deployment.provider(), deployment.model());
             // A price is a JSON number with all its digits.
-            let price = |amount| serde_json::from_str::<Value>(&dollars(amount)).unwrap_or_default();
+            let price = |amount: llm_router::Usd| {
+                serde_json::from_str::<Value>(&amount.to_string()).unwrap_or_default()
+            };
             json!({
                 "model_name": alias,
                 "litellm_params": {"model": format!("{provider}/{model}")},

@@ -3,6 +3,7 @@
 use router_core::{FallbackKind, Place};
 use router_telemetry::Prices;
 
+use super::redis;
 use super::router_settings::{default_fallbacks, fallbacks};
 use crate::builder::RouterBuilder;
 use crate::config::CacheSettings;
@@ -51,16 +52,16 @@ pub(super) fn read(
         }
     }
     let is_on = section.get("cache").and_then(|node| node.boolean()) == Some(true);
-    let params = section.get("cache_params").map(|node| cache(&node));
+    let params = section.get("cache_params").map(|node| cache(&node, router_settings));
     let cache = if is_on { Some(params.unwrap_or_default()) } else { None };
     section.finish();
     (builder, cache)
 }
 
-fn cache(node: &Node<'_>) -> CacheSettings {
+fn cache(node: &Node<'_>, router_settings: Option<&Section<'_>>) -> CacheSettings {
     let mut settings = CacheSettings::default();
     let Some(section) = node.section(&CACHE_PARAMS) else { return settings };
-    section.get("type").and_then(|node| node.choice(&["local"]));
+    redis::read_cache(&section, router_settings, &mut settings);
     settings.ttl = section.get("ttl").and_then(|node| node.seconds());
     let mode = section.get("mode").and_then(|node| node.choice(&["default_on", "default_off"]));
     settings.default_on = mode.as_deref() != Some("default_off");

@@ -4,6 +4,7 @@ use router_core::Place;
 use router_state::RedisAddress;
 
 use crate::builder::RouterBuilder;
+use crate::config::CacheSettings;
 use crate::config::yaml::{Node, Section};
 
 /// Redis's own port, and that of Sentinels.
@@ -23,6 +24,36 @@ pub(super) fn read(mut builder: RouterBuilder, section: &Section<'_>) -> RouterB
         Some(address) => builder.redis(address),
         None => builder,
     }
+}
+
+/// Reads whether answers are kept in Redis, and in which: its own, else the one of `router_settings`, else one on this machine.
+pub(super) fn read_cache(
+    section: &Section<'_>,
+    router_settings: Option<&Section<'_>>,
+    settings: &mut CacheSettings,
+) {
+    let kind = section.get("type").and_then(|node| node.choice(&["local", "redis"]));
+    let url = section.get("url").and_then(|node| url(&node));
+    let host = section.get("host").and_then(|node| node.string()).filter(|host| !host.is_empty());
+    let port = section.get("port").and_then(|node| port(&node)).unwrap_or(PORT);
+    let username = section.get("username").and_then(|node| node.string());
+    let password = section.get("password").and_then(|node| node.secret());
+    let is_encrypted = section.get("ssl").and_then(|node| node.boolean()) == Some(true);
+    if kind.as_deref() != Some("redis") {
+        return;
+    }
+    let mut own = url.or_else(|| host.map(|host| RedisAddress::server(host, port)));
+    if let Some(username) = username {
+        own = own.map(|address| address.with_username(username));
+    }
+    if let Some(password) = password {
+        own = own.map(|address| address.with_password(password));
+    }
+    if is_encrypted {
+        own = own.map(RedisAddress::with_tls);
+    }
+    let shared = || router_settings.and_then(address);
+    settings.redis = own.or_else(shared).or_else(|| Some(RedisAddress::server("127.0.0.1", PORT)));
 }
 
 /// Everything is read, whether it is needed or not: what is wrong is said.
@@ -50,11 +81,7 @@ fn place(section: &Section<'_>) -> Option<RedisAddress> {
     let sentinels = section.get("sentinel_nodes").and_then(|node| nodes(&node, SENTINEL_PORT));
     let service = section.get("service_name").and_then(|node| node.string());
     let sentinel_password = section.get("sentinel_password").and_then(|node| node.secret());
-    let url = section.get("redis_url").and_then(|node| {
-        let url = node.string()?;
-        let address = RedisAddress::url(&url);
-        address.map_err(|error| node.complain(error.to_string())).ok()
-    });
+    let url = section.get("redis_url").and_then(|node| url(&node));
     let host = section.get("redis_host").and_then(|node| node.string()).filter(|host| !host.is_empty());
     let port = section.get("redis_port").and_then(|node| port(&node)).unwrap_or(PORT);
     if let Some(nodes) = cluster {
@@ -96,6 +123,11 @@ fn nodes(list: &Node<'_>, usual: u16) -> Option<Vec<(String, u16)>> {
         return None;
     }
     Some(found)
+}
+
+fn url(node: &Node<'_>) -> Option<RedisAddress> {
+    let address = RedisAddress::url(&node.string()?);
+    address.map_err(|error| node.complain(error.to_string())).ok()
 }
 
 /// People write ports in quotes, too.

@@ -1,7 +1,27 @@
 //! `redis_*` in a build without Redis: said, and not passed over in silence.
 
 use crate::builder::RouterBuilder;
+use crate::config::CacheSettings;
 use crate::config::yaml::Section;
+
+const COMPLAINT: &str =
+    "this build shares nothing through Redis: build `llm-router` with its feature `redis`, or remove the key";
+
+/// Complains about a cache in Redis.
+pub(super) fn read_cache(
+    section: &Section<'_>,
+    _router_settings: Option<&Section<'_>>,
+    _settings: &mut CacheSettings,
+) {
+    if let Some(node) = section.get("type")
+        && node.choice(&["local", "redis"]).as_deref() == Some("redis")
+    {
+        node.complain(COMPLAINT);
+    }
+    for name in ["host", "port", "url", "username", "password", "ssl"] {
+        let _ = section.get(name);
+    }
+}
 
 /// Complains about each key that would need it. Those that only say who we are there are read, and mean nothing by themselves.
 pub(super) fn read(builder: RouterBuilder, section: &Section<'_>) -> RouterBuilder {
@@ -15,14 +35,13 @@ pub(super) fn read(builder: RouterBuilder, section: &Section<'_>) -> RouterBuild
         "service_name",
         "sentinel_password",
     ];
-    let complaint = "this build shares no state through Redis: build `llm-router` with its feature `redis`, or remove the key";
     for node in WHERE.iter().filter_map(|name| section.get(name)) {
-        node.complain(complaint);
+        node.complain(COMPLAINT);
     }
     if let Some(node) = section.get("redis_required")
         && node.boolean() == Some(true)
     {
-        node.complain(complaint);
+        node.complain(COMPLAINT);
     }
     for name in WHO {
         let _ = section.get(name);
