@@ -133,5 +133,5 @@ fn state() -> Result<()> {
 }
 
 fn translate() -> Result<()> {
-    cargo("bench -p router-providers --features wire-format --bench translate").run()
+    cargo("bench -p router-providers --features wire-format,bedrock --bench translate").run()
 }

@@ -15,6 +15,9 @@ use crate::protocol::{Progress, StreamDecoder};
 use crate::raw_json::{self, Strict, Text};
 use crate::sse::SseParser;
 
+/// The most that is kept of an answer's blocks: as much as one event may hold, far more than any answer has.
+const MAX_KEPT: usize = 16 << 20;
+
 /// Reads `message_start` … `message_stop`.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -24,6 +27,8 @@ pub(super) struct Decoder {
     chunks: Option<ChunkWriter>,
     /// The blocks that have begun and not ended, by their index.
     open: Vec<(u64, OpenBlock)>,
+    /// How many bytes of blocks were kept.
+    kept: usize,
     tools: usize,
     usage: Option<WireUsage>,
     has_finished: bool,
@@ -89,6 +94,7 @@ impl Decoder {
             created,
             chunks: None,
             open: Vec::new(),
+            kept: 0,
             tools: 0,
             usage: None,
             has_finished: false,
@@ -165,12 +171,19 @@ impl Decoder {
         Ok(())
     }
 
+    /// Counts what is kept until its block ends; an endless stream of it would fill the memory.
+    fn keep(&mut self, bytes: usize) -> Result<(), ProviderError> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept > MAX_KEPT { Err(malformed("the stream's blocks are too large")) } else { Ok(()) }
+    }
+
     fn start_block(
         &mut self,
         index: u64,
         block: &RawValue,
         out: &mut VecDeque<Chunk>,
     ) -> Result<(), ProviderError> {
+        self.keep(block.get().len() + size_of::<OpenBlock>())?;
         let chunks = self.chunks.as_ref().ok_or_else(|| malformed("the stream has no beginning"))?;
         let raw = block;
         let block: Block<'_> =
@@ -231,6 +244,8 @@ impl Decoder {
         delta: &Delta<'_>,
         out: &mut VecDeque<Chunk>,
     ) -> Result<(), ProviderError> {
+        let gathered = [delta.thinking, delta.signature].into_iter().flatten();
+        self.keep(gathered.map(|part| part.get().len()).sum())?;
         let chunks = self.chunks.as_ref().ok_or_else(|| malformed("the stream has no beginning"))?;
         let open = self.open.iter_mut().find(|(open, _)| *open == index).map(|(_, block)| block);
         match delta.kind.as_ref().map_or("", |kind| &kind.0) {

@@ -14,6 +14,9 @@ use crate::canonical::ChunkWriter;
 use crate::protocol::{Progress, StreamDecoder};
 use crate::raw_json::{self, Strict};
 
+/// The most that is kept of an answer's blocks: as much as one event may hold, far more than any answer has.
+const MAX_KEPT: usize = 16 << 20;
+
 /// Reads `messageStart` … `messageStop`, `metadata`. The answer is complete with `messageStop`; the usage comes after it.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -21,6 +24,8 @@ pub(super) struct Decoder {
     chunks: ChunkWriter,
     /// The blocks that have begun and not ended, by their index.
     open: Vec<(u64, OpenBlock)>,
+    /// How many bytes of blocks were kept.
+    kept: usize,
     tools: usize,
     has_content: bool,
     is_complete: bool,
@@ -88,6 +93,7 @@ impl Decoder {
             frames: FrameParser::default(),
             chunks: ChunkWriter::new(id, created, model),
             open: Vec::new(),
+            kept: 0,
             tools: 0,
             has_content: false,
             is_complete: false,
@@ -135,12 +141,19 @@ impl Decoder {
         }
     }
 
+    /// Counts what is kept until its block ends; an endless stream of it would fill the memory.
+    fn keep(&mut self, bytes: usize) -> Result<(), ProviderError> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept > MAX_KEPT { Err(malformed("the stream's blocks are too large")) } else { Ok(()) }
+    }
+
     fn start_call(
         &mut self,
         index: u64,
         call: &ToolUse<'_>,
         out: &mut VecDeque<Chunk>,
     ) -> Result<(), ProviderError> {
+        self.keep(size_of::<OpenBlock>())?;
         if call.is_servers() {
             self.open.push((index, OpenBlock::ServerTool));
             return Ok(());
@@ -200,6 +213,7 @@ impl Decoder {
             value.and_then(raw_json::text).map(std::borrow::Cow::into_owned).unwrap_or_default()
         };
         let (more, signed) = (text(reasoning.text), text(reasoning.signature));
+        self.keep(more.len() + signed.len() + size_of::<OpenBlock>())?;
         match self.open.iter_mut().find(|(open, _)| *open == index) {
             Some((_, OpenBlock::Reasoning { text, signature })) => {
                 text.push_str(&more);
@@ -410,6 +424,19 @@ mod tests {
             let whole = outcome(std::slice::from_ref(&bytes));
             prop_assert_eq!(outcome(&[bytes.slice(..at), bytes.slice(at..)]), whole);
         }
+    }
+
+    #[test]
+    fn endless_thoughts_do_not_fill_the_memory() {
+        let mut decoder = Decoder::new("r-1", 60, "amazon.nova");
+        let thought = Bytes::from(delta(0, json!({"reasoningContent": {"text": "x".repeat(1 << 20)}})));
+        let mut out = VecDeque::new();
+        decoder.push(start().into(), &mut out).unwrap();
+        let refused = (0..20).find_map(|_| {
+            out.clear(); // the caller has read them
+            decoder.push(thought.clone(), &mut out).err()
+        });
+        assert_eq!(refused.unwrap().kind(), ProviderErrorKind::MalformedReply);
     }
 
     fn any_payload() -> impl Strategy<Value = String> {

@@ -213,3 +213,51 @@ proptest! {
         }
     }
 }
+
+/// How much a decoder takes of an endless stream: an end marker never comes.
+fn taken(protocol: &dyn Protocol, start: &[u8], again: &[u8]) -> usize {
+    let mut decoder = protocol.stream_decoder(&target(), &HeaderMap::new());
+    let mut chunks = std::collections::VecDeque::new();
+    let mut taken = 0;
+    let mut result = decoder.push(Bytes::copy_from_slice(start), &mut chunks);
+    let again = Bytes::copy_from_slice(again);
+    while result.is_ok() && taken < 64 << 20 {
+        taken += again.len();
+        chunks.clear(); // the caller has read them
+        result = decoder.push(again.clone(), &mut chunks);
+    }
+    if let Err(error) = result {
+        assert_eq!(error.kind(), ProviderErrorKind::MalformedReply, "{error}");
+    }
+    taken
+}
+
+#[test]
+fn nothing_endless_fills_the_memory() {
+    let piece = vec![b'x'; 1 << 20];
+    for protocol in PROTOCOLS {
+        for start in ["", "data: ", "event: ", ": ", "data: {\"choices\":[{\"delta\":{\"content\":\""] {
+            let taken = taken(*protocol, start.as_bytes(), &piece);
+            assert!(taken <= 17 << 20, "{protocol:?} took {taken} of an endless line");
+        }
+        // Data in many lines, of which an event is made.
+        let lines = [&b"data: "[..], &piece, b"\n"].concat();
+        assert!(taken(*protocol, b"", &lines) <= 17 << 20, "{protocol:?}");
+    }
+}
+
+#[test]
+fn endless_thoughts_do_not_fill_the_memory() {
+    let event = |json: Value| format!("data: {json}\n\n").into_bytes();
+    let start = [
+        event(serde_json::json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1}}})),
+        event(serde_json::json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}})),
+    ]
+    .concat();
+    let thought = "x".repeat(1 << 20);
+    let delta = serde_json::json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": thought}});
+    assert!(taken(&Anthropic, &start, &event(delta)) <= 17 << 20);
+    // What is written is passed on, and never too much.
+    let delta = serde_json::json!({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": thought}});
+    assert!(taken(&Anthropic, &start, &event(delta)) >= 64 << 20);
+}
