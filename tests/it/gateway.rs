@@ -6,6 +6,14 @@ mod cache;
 mod completions;
 mod limits;
 mod messages;
+mod production;
+#[path = "../../crates/router-state/tests/redis/server.rs"]
+#[expect(
+    dead_code,
+    clippy::panic,
+    reason = "only some of it is needed here, and tests stop at the first surprise"
+)]
+mod redis_server;
 mod reload;
 mod responses;
 mod robustness;

@@ -224,14 +224,6 @@ async fn the_configuration_says_what_is_kept_and_for_how_long() {
     assert_eq!(none.hit(&with(ask("fast"), "cache", json!({"use-cache": true}))).await, None);
 }
 
-#[path = "../../../crates/router-state/tests/redis/server.rs"]
-#[expect(
-    dead_code,
-    clippy::panic,
-    reason = "only some of it is needed here, and tests stop at the first surprise"
-)]
-mod redis_server;
-
 #[tokio::test]
 async fn answers_in_redis_are_for_every_process_and_a_dead_redis_is_a_miss() {
     let mut redis = redis_server::Server::start(&[]).await;
