@@ -5,6 +5,7 @@ mod clickhouse;
 mod json_lines;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "http", feature = "postgres", feature = "sqlite"))]
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
