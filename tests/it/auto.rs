@@ -195,7 +195,7 @@ async fn a_caller_who_leaves_takes_the_answer_from_nobody_and_the_last_one_cance
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_classified_too_and_embeddings_are_not() {
+async fn streams_are_classified_too_and_asking_locally_asks_nobody() {
     let judge = ScriptedProvider::new([Answer("math")]);
     let router = with(&judge, LlmLayer::new("judge"));
     let stream = router.stream(&ask(DOUBTFUL)).await.unwrap();

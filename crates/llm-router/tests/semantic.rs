@@ -1,7 +1,5 @@
 //! Example utterances in a configuration, over a model of two words that is made here in the format of model2vec.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
-
 use llm_router::{ChatRequest, ConfigFile, Layer};
 use serde_json::json;
 

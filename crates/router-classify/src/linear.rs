@@ -2,6 +2,8 @@
 
 pub(crate) mod train;
 
+use std::fmt;
+
 use smallvec::{SmallVec, smallvec};
 
 use crate::arithmetic::exp;
@@ -12,13 +14,20 @@ pub(crate) type Scores = SmallVec<[f32; 8]>;
 
 /// A score per output is a bias and a weighted sum of features: integers summed up first, then scaled in a fixed order, so that the same text
 /// has the same score on every machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct LinearModel {
     biases: Vec<f32>,
     /// What one unit of weight is worth, by family.
     units: [f32; FAMILIES],
     /// The weights of a feature lie together: `weights[bucket * outputs + output]`.
     weights: Vec<i8>,
+}
+
+impl fmt::Debug for LinearModel {
+    /// Shows how many weights there are: a router that is printed holds a quarter of a million.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinearModel").field("weights", &self.weights.len()).finish_non_exhaustive()
+    }
 }
 
 impl LinearModel {

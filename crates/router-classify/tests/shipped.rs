@@ -42,3 +42,11 @@ fn foreign_queries_get_an_answer() {
         assert_eq!(label(text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_classifier_that_is_printed_shows_no_weights() {
+    let rules = router_classify::keywords();
+    let builder = TaskClassifier::builder().labels(["default"]).unwrap();
+    let classifier = rules.into_iter().fold(builder, |builder, rule| builder.rule(rule)).build().unwrap();
+    assert!(format!("{classifier:?}").len() < 3_000);
+}

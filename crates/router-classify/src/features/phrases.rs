@@ -1,15 +1,24 @@
 //! A set of phrases, found in a text by whole words, whatever their case and accents.
 
+use std::fmt;
+
 use super::text::{Text, Token, finish};
 
 /// Phrases, each with a number, in an open-addressing table by hash.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Phrases {
     /// A hash and a number; a hash of 0 is an empty slot.
     slots: Vec<(u64, u16)>,
     /// Which tokens a phrase may begin with, as a filter, so that most tokens need one look.
     firsts: Vec<u64>,
     longest: usize,
+}
+
+impl fmt::Debug for Phrases {
+    /// Shows how much room they take, not their hashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Phrases").field("slots", &self.slots.len()).finish_non_exhaustive()
+    }
 }
 
 /// A phrase that was found.
