@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use router_core::{
-    AccountId, Alias, Bill, ChatRequest, Classification, Clock, Consumed, Cost, EmbeddingReply,
-    EmbeddingRequest, Fleet, HealthChange, Metered, Observer, Peer, PoolIndex, Provider, Reply,
-    RequestContext, StateStore, Timestamp, TokenCounter, Usage, Usd,
+    AccountId, Alias, Bill, ChatRequest, Classification, Clock, Consumed, Cost, DeploymentId, EmbeddingReply,
+    EmbeddingRequest, Fleet, HealthChange, LatencySketch, Metered, Observer, Peer, PoolIndex, Provider,
+    Reply, RequestContext, RequestKind, StateStore, Timestamp, TokenCounter, Usage, Usd,
 };
 #[cfg(feature = "redis")]
 use router_state::{RedisStatus, RedisStore};
@@ -323,6 +323,14 @@ impl Peer for Parts {
 
     fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange)) {
         self.fleet.tell_cooling(self.clock.now(), tell);
+    }
+
+    fn tell_latencies(&self, tell: &mut dyn FnMut(&DeploymentId, RequestKind, LatencySketch)) {
+        self.fleet.tell_latencies(self.clock.now(), tell);
+    }
+
+    fn hear_latency(&self, deployment: &DeploymentId, kind: RequestKind, others: &LatencySketch) {
+        self.fleet.apply_latency(deployment, kind, others, self.clock.now());
     }
 }
 

@@ -1,9 +1,12 @@
 //! How fast a deployment has been.
 
+mod sketch;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+pub use self::sketch::LatencySketch;
 use crate::Timestamp;
 use crate::demand::RequestKind;
 
@@ -119,6 +122,38 @@ impl Samples {
         self.heard.store(now.as_millis(), Relaxed);
     }
 
+    /// Returns the last samples in a form that adds up with those of others.
+    pub(crate) fn sketch(&self, now: Timestamp) -> LatencySketch {
+        let mut sketch = LatencySketch::default();
+        if let Ok(ring) = self.ring.try_lock() {
+            for n in 0..ring.len {
+                if let Some((micros, taken)) = ring.by_age.get((ring.oldest + n) % SAMPLES)
+                    && now.since(*taken) < SAMPLE_LIFE
+                {
+                    sketch.add_micros(*micros);
+                }
+            }
+        }
+        sketch
+    }
+
+    /// Begins with what others saw, where nothing was seen here.
+    pub(crate) fn warm(&self, others: &LatencySketch, now: Timestamp) {
+        let Ok(mut ring) = self.ring.try_lock() else { return };
+        let Some(median) = others.quantile(500).map(as_micros) else { return };
+        if ring.len > 0 {
+            return;
+        }
+        // Fewer than a full ring, so that what is seen here soon counts for more than half.
+        let samples = others.count().min(SAMPLES as u64 / 2);
+        let spread = (0..samples).filter_map(|n| others.quantile((2 * n + 1) * 500 / samples));
+        ring.fill(spread.map(as_micros), now);
+        ring.usual = median.max(1);
+        self.p50.store(middle(ring.sorted()).unwrap_or(median) + 1, Relaxed);
+        self.ewma.store(median + 1, Relaxed);
+        self.heard.store(now.as_millis(), Relaxed);
+    }
+
     /// Takes note of a call that is sent.
     pub(crate) fn ask(&self, now: Timestamp) {
         self.asked.store(now.as_millis(), Relaxed);
@@ -163,6 +198,21 @@ impl Ring {
     fn learn_usual(&mut self, micros: u64) {
         // An eighth of each new answer, as TCP smooths its round-trip time (RFC 6298).
         self.usual = if self.usual == 0 { micros } else { (self.usual / 8 * 7 + micros / 8).max(1) };
+    }
+
+    /// Fills an empty ring with samples in ascending order. The middle ones count as the youngest: nothing has changed.
+    fn fill(&mut self, ascending: impl Iterator<Item = u64>, now: Timestamp) {
+        for (slot, sample) in self.by_size.iter_mut().zip(ascending) {
+            *slot = sample;
+            self.len += 1;
+        }
+        for n in 0..self.len {
+            let from_outside = if n % 2 == 0 { n / 2 } else { self.len - 1 - n / 2 };
+            if let (Some(sample), Some(slot)) = (self.by_size.get(from_outside), self.by_age.get_mut(n)) {
+                *slot = (*sample, now);
+            }
+        }
+        self.oldest = 0;
     }
 
     /// Adds a sample and returns the median of those that are not too old.
@@ -280,6 +330,36 @@ mod tests {
         (0..20).for_each(|n| _ = add(2_000, 43 + n));
         assert_eq!([add(90, 70), add(90, 71), add(90, 72)], [2_000_000, 2_000_000, 90_000].map(Some));
         assert_eq!(add(200, 73), Some(90_000), "twice as long is no change");
+    }
+
+    #[test]
+    fn who_begins_with_what_others_saw_soon_goes_by_its_own() {
+        let seen: Vec<Samples> = [100, 400]
+            .map(|millis| {
+                let samples = Samples::new();
+                (0..SAMPLES as u64).for_each(|n| samples.add(ms(millis + n), at(n)));
+                samples
+            })
+            .into();
+        let mut all = LatencySketch::default();
+        seen.iter().for_each(|samples| all.merge(&samples.sketch(at(32))));
+        let newcomer = Samples::new();
+        newcomer.warm(&all, at(33));
+        let p50 = newcomer.p50().unwrap();
+        assert!((90_000..500_000).contains(&p50), "{p50}");
+        assert!(newcomer.quiet(at(34)) <= 1_000, "there is no need to explore it at once");
+        // Both levels are in it, so neither is a change.
+        newcomer.add(ms(110), at(34));
+        newcomer.add(ms(410), at(35));
+        assert!((90_000..500_000).contains(&newcomer.p50().unwrap()));
+        for n in 0..SAMPLES as u64 {
+            newcomer.add(ms(1_000), at(40 + n));
+        }
+        assert_eq!(newcomer.p50(), Some(1_000_000), "nothing of it is left");
+        newcomer.warm(&all, at(100));
+        assert_eq!(newcomer.p50(), Some(1_000_000), "own experience stands");
+        assert!(Samples::new().sketch(at(0)).is_empty());
+        assert!(seen[0].sketch(at(1_000)).is_empty(), "too old to say anything");
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub use self::embedding::{EmbeddingReply, EmbeddingRequest, Encoding};
 pub use self::error::{Fault, ProviderError, ProviderErrorKind, Remedy};
 pub use self::fleet::{Admission, Fleet, Health, HealthChange, Lesson, Obstacle, Reservation, Snapshot};
 pub use self::headroom::Headroom;
+pub use self::latency::LatencySketch;
 pub use self::money::{Bill, Cost, Price, Usd};
 pub use self::names::{Alias, BlankName, DeploymentId};
 pub use self::observer::{AttemptFacts, AttemptOutcome, CauseFacts, Content, Event, Observer, RouteFacts};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::account::{AccountId, Claim, Hold, Reserved, Settlement};
-use crate::{HealthChange, Timestamp};
+use crate::demand::RequestKind;
+use crate::latency::LatencySketch;
+use crate::{DeploymentId, HealthChange, Timestamp};
 
 /// Carries what one router finds out to its peers: in this process, or through a server.
 ///
@@ -55,6 +57,13 @@ pub trait Peer: Send + Sync {
 
     /// Tells which deployments cool here, for a store that lost its memory.
     fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange));
+
+    /// Tells how fast deployments have been here. By default it has nothing to tell.
+    fn tell_latencies(&self, _tell: &mut dyn FnMut(&DeploymentId, RequestKind, LatencySketch)) {}
+
+    /// Takes note of how fast a deployment has been for its peers, all of them together, when it joins. Must not block. By default it
+    /// does not concern it.
+    fn hear_latency(&self, _deployment: &DeploymentId, _kind: RequestKind, _others: &LatencySketch) {}
 }
 
 /// Requests and tokens of an account's limits. Less than nothing where an estimate was too high.

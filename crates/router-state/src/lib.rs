@@ -6,6 +6,7 @@
 //! [`router_core::StateStore`]; one suite, `tests/conformance.rs`, holds for both.
 
 mod account;
+mod latencies;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

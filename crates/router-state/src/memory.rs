@@ -11,6 +11,7 @@ use router_core::{
 };
 
 use crate::account::{Account, Books, Given, Spans};
+use crate::latencies::Latencies;
 
 /// Nothing has to be saved up where telling costs nothing.
 const SPANS: Spans = Spans { patience: 0, ..Spans::USUAL };
@@ -79,7 +80,13 @@ impl StateStore for MemoryStore {
         }
     }
 
+    /// Whoever joins hears from those who are there how fast deployments are.
     fn join(&self, peer: Weak<dyn Peer>) {
+        if let Some(newcomer) = peer.upgrade() {
+            let mut known = Latencies::default();
+            self.present().iter().for_each(|peer| known.collect(&**peer));
+            known.tell(&*newcomer);
+        }
         let mut peers = self.peers();
         peers.retain(|peer| peer.strong_count() > 0);
         peers.push(peer);

@@ -4,6 +4,7 @@ mod account_script;
 mod accounts;
 mod address;
 mod cache;
+mod latency_board;
 mod ledger;
 mod link;
 mod scripts;

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::{Fleet, HealthChange};
+use crate::DeploymentId;
 use crate::Timestamp;
 use crate::account::AccountId;
 use crate::breaker::BreakerState;
 use crate::catalog::DeploymentIndex;
+use crate::demand::RequestKind;
+use crate::latency::LatencySketch;
 use crate::state_store::Consumed;
 
 /// What was consumed here of a deployment's limits and not told to the peers yet.
@@ -72,6 +75,35 @@ impl Fleet {
             if let BreakerState::Open { until, cause } = live.breaker.state(now) {
                 tell(HealthChange::Cooled { deployment: deployment.id().clone(), until, cause });
             }
+        }
+    }
+
+    /// Tells how fast deployments have been here.
+    pub fn tell_latencies(
+        &self,
+        now: Timestamp,
+        tell: &mut dyn FnMut(&DeploymentId, RequestKind, LatencySketch),
+    ) {
+        for (deployment, live) in self.catalog.deployments().iter().zip(&self.live) {
+            for kind in [RequestKind::Whole, RequestKind::Stream] {
+                let sketch = live.latency.of(kind).sketch(now);
+                if !sketch.is_empty() {
+                    tell(deployment.id(), kind, sketch);
+                }
+            }
+        }
+    }
+
+    /// Begins with how fast a deployment has been for others, where nothing is known here: own experience is never replaced.
+    pub fn apply_latency(
+        &self,
+        deployment: &DeploymentId,
+        kind: RequestKind,
+        others: &LatencySketch,
+        now: Timestamp,
+    ) {
+        if let Some(index) = self.catalog.deployment(deployment.as_str()) {
+            self.live(index).latency.of(kind).warm(others, now);
         }
     }
 

@@ -99,6 +99,11 @@ impl Accounts {
         }
     }
 
+    /// Returns the number that tells this process from others.
+    pub(super) const fn worker(&self) -> u64 {
+        self.worker
+    }
+
     /// Asks for a place. Waits for [`PATIENCE`] at most, and not at all while Redis is away.
     pub(super) async fn reserve(self: &Arc<Self>, claim: &Claim) -> Reserved {
         let line = self.line(&claim.account);

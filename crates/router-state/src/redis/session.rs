@@ -13,12 +13,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::accounts::Accounts;
+use super::latency_board;
 use super::ledger::Ledger;
 use super::link::Link;
 use super::scripts::{CHANNEL, CONSUME, COOL, COOLING, SLOT_MILLIS, SLOTS, STILL_COOLING, slot_key};
 use super::{RedisAddress, RedisError, Shared};
+use crate::latencies::Latencies;
 
 pub(super) const EXCHANGE_EVERY: Duration = Duration::from_millis(250);
+
+/// Latencies are written down every so many exchanges, every two seconds: they change slowly, and are for newcomers only.
+const WRITE_LATENCIES_EVERY: u64 = 8;
 
 /// How long one command, or connecting, may take. Everything is small, so a server that needs longer hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -129,11 +134,12 @@ impl Session {
         ledger: &mut Ledger,
         pause: &mut Duration,
     ) -> RedisResult<()> {
-        self.renew(shared, ledger).await?;
+        self.renew(shared, accounts, ledger).await?;
         accounts.connect(Some(self.link.clone()));
         shared.status.connected();
         *pause = FIRST_PAUSE;
         tracing::info!("shared state is connected");
+        let mut exchanges = 0_u64;
         let mut exchange = tokio::time::interval(EXCHANGE_EVERY);
         exchange.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -146,17 +152,21 @@ impl Session {
                     Some(message) => hear(shared, &message),
                     None => return Err((redis::ErrorKind::Io, "the subscription was closed").into()),
                 },
-                () = shared.renew.notified() => self.renew(shared, ledger).await?,
+                () = shared.renew.notified() => self.renew(shared, accounts, ledger).await?,
                 _ = exchange.tick() => {
                     self.exchange(shared, ledger).await?;
                     accounts.look_after();
+                    exchanges += 1;
+                    if exchanges.is_multiple_of(WRITE_LATENCIES_EVERY) {
+                        self.write_latencies(shared, accounts).await?;
+                    }
                 }
             }
         }
     }
 
     /// Exchanges everything: what cools here and there, and the minute that is past.
-    async fn renew(&mut self, shared: &Shared, ledger: &mut Ledger) -> RedisResult<()> {
+    async fn renew(&mut self, shared: &Shared, accounts: &Accounts, ledger: &mut Ledger) -> RedisResult<()> {
         let cooling: Vec<String> = STILL_COOLING.key(COOLING).invoke_async(&mut self.link).await?;
         shared.status.sent(1);
         for entry in cooling.chunks_exact(3) {
@@ -172,6 +182,9 @@ impl Session {
         for told in &here {
             self.tell(shared, told).await?;
         }
+        let latencies = latency_board::read(&mut self.link, accounts.worker()).await?;
+        shared.status.sent(1);
+        shared.present().iter().for_each(|peer| latencies.tell(&**peer));
         let present = self.exchange(shared, ledger).await?;
         let mut past = redis::pipe();
         let slots = present.saturating_sub(SLOTS)..present.saturating_sub(1);
@@ -182,6 +195,16 @@ impl Session {
         shared.status.sent(SLOTS);
         for (slot, sums) in slots.zip(sums) {
             self.read(shared, ledger, slot, &sums);
+        }
+        Ok(())
+    }
+
+    /// Writes down how fast deployments are here, for those who come later.
+    async fn write_latencies(&mut self, shared: &Shared, accounts: &Accounts) -> RedisResult<()> {
+        let mut known = Latencies::default();
+        shared.present().iter().for_each(|peer| known.collect(&**peer));
+        if latency_board::write(&mut self.link, accounts.worker(), &known).await? {
+            shared.status.sent(1);
         }
         Ok(())
     }

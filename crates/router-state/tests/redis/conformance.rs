@@ -71,6 +71,7 @@ conformance!(
     a_shorter_cooldown_does_not_shorten_a_longer_one,
     what_is_consumed_in_one_counts_in_the_others_once,
     clocks_that_differ_do_no_harm,
+    a_router_that_joins_late_knows_how_fast_deployments_are_from_all_the_others,
     a_strict_limit_admits_exactly_itself_and_says_when_there_is_room,
     what_was_really_used_takes_the_place_of_a_claim,
     a_budget_counts_what_is_held_and_what_was_spent,
@@ -120,6 +121,33 @@ async fn what_is_consumed_in_one_counts_in_the_others_once(place: Place) {
     routers[1].until("sixteen requests", |router| all(router) == 16).await;
     assert_eq!(all(&routers[0]).max(15), all(&routers[0]));
     routers[0].until("sixteen requests", |router| all(router) == 16).await;
+}
+
+async fn a_router_that_joins_late_knows_how_fast_deployments_are_from_all_the_others(place: Place) {
+    let ms = Duration::from_millis;
+    let early = [(); 2].map(|()| Router::join(place.store(), 1_000));
+    // Twenty requests each, of which every deployment gets half: slow ones for one, as many that are slower for the other.
+    for _ in 0..20 {
+        early[0].request_taking(ms(200));
+        early[1].request_taking(ms(600));
+    }
+    let is_known = |router: &Router| router.p50("a").is_some() && router.p50("b").is_some();
+    // They may have to be told to Redis first.
+    let mut late = Router::join(place.store(), 1_000);
+    for _ in 0..100 {
+        if is_known(&late) {
+            break;
+        }
+        tokio::time::sleep(ms(100)).await;
+        late = Router::join(place.store(), 1_000);
+        tokio::time::sleep(ms(100)).await;
+    }
+    for model in ["a", "b"] {
+        let p50 = late.p50(model).unwrap();
+        assert!((ms(170)..=ms(680)).contains(&p50), "{model}: {p50:?}");
+    }
+    // What one saw for itself stands.
+    assert!(early[0].p50("a").unwrap() <= ms(201), "{:?}", early[0].p50("a"));
 }
 
 async fn clocks_that_differ_do_no_harm(place: Place) {

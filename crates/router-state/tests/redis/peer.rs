@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use router_core::{
     AccountId, Alias, BreakerState, Catalog, Config, Consumed, Demand, DeploymentConfig, DeploymentId,
-    DeploymentIndex, Dice, Fleet, HealthChange, Lesson, Peer, ProviderErrorKind, Route, StateStore, Step,
-    Timestamp,
+    DeploymentIndex, Dice, Fleet, HealthChange, LatencySketch, Lesson, Peer, ProviderErrorKind, RequestKind,
+    Route, StateStore, Step, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -79,6 +79,20 @@ impl Router {
         }
     }
 
+    /// Routes one request that is answered after so long.
+    pub(crate) fn request_taking(&self, span: Duration) {
+        let (now, mut dice) = (self.now() - span, Dice::from_seed(self.used("a")));
+        let pool = self.fleet.catalog().pool("pool").unwrap();
+        let mut route = Route::new(Arc::clone(&self.fleet), pool, Demand::whole(), now);
+        let Step::Attempt(attempt) = route.next(now, &mut dice) else { panic!("somebody is ready") };
+        route.record(attempt, Ok(Lesson::default()), now + span);
+    }
+
+    /// The median latency of a deployment, as far as this router knows.
+    pub(crate) fn p50(&self, model: &str) -> Option<Duration> {
+        self.fleet.p50(self.index(model), RequestKind::Whole)
+    }
+
     /// Waits until something holds, looking again whenever something was heard.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let wait = async {
@@ -118,5 +132,14 @@ impl Peer for Router {
 
     fn tell_cooling(&self, tell: &mut dyn FnMut(HealthChange)) {
         self.fleet.tell_cooling(self.now(), tell);
+    }
+
+    fn tell_latencies(&self, tell: &mut dyn FnMut(&DeploymentId, RequestKind, LatencySketch)) {
+        self.fleet.tell_latencies(self.now(), tell);
+    }
+
+    fn hear_latency(&self, deployment: &DeploymentId, kind: RequestKind, others: &LatencySketch) {
+        self.fleet.apply_latency(deployment, kind, others, self.now());
+        self.heard.notify_waiters();
     }
 }
