@@ -24,6 +24,13 @@ const REDIS: Need = Need {
     package: "redis-server",
     why: "to test shared state on the real thing",
 };
+/// Debian keeps the server's programs out of the path, in a folder per version.
+const POSTGRES: Need = Need {
+    program: "sh",
+    trial: &["-c", "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb"],
+    package: "postgresql",
+    why: "to test records in a database on the real thing",
+};
 const PROMTOOL: Need = Need {
     program: "promtool",
     trial: VERSION,
@@ -44,7 +51,7 @@ pub(crate) const NPM: Need =
     Need { program: "npm", trial: VERSION, package: "npm", why: "to install JavaScript clients" };
 
 /// What the tests in Rust need.
-pub(crate) const FOR_TESTS: [Need; 3] = [C_COMPILER, REDIS, PROMTOOL];
+pub(crate) const FOR_TESTS: [Need; 4] = [C_COMPILER, REDIS, POSTGRES, PROMTOOL];
 
 /// Makes sure that all of these are there.
 pub(crate) fn find_or_install(needs: &[Need]) -> Result<()> {
@@ -65,8 +72,8 @@ fn is_there(need: &Need) -> bool {
 #[expect(clippy::print_stderr, reason = "tells the person at the terminal what is installed")]
 fn install(need: &Need) -> Result<()> {
     const APT: Need = Need { program: "apt-get", trial: VERSION, package: "apt", why: "to install programs" };
-    let Need { program, package, why, .. } = need;
-    let ask = format!("`{program}` is needed {why}: install it (on Debian: apt-get install {package})");
+    let Need { package, why, .. } = need;
+    let ask = format!("`{package}` is needed {why}: install it (on Debian: apt-get install {package})");
     if !is_there(&APT) {
         bail!(ask);
     }

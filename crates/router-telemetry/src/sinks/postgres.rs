@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ impl Postgres {
 
     async fn insert(&mut self, rows: &[Row<'_>]) -> Result<(), SinkError> {
         macro_rules! columns {
-            ($($column:ident),*) => { [$(&rows.iter().map(|row| row.$column).collect::<Vec<_>>() as &(dyn ToSql + Sync)),*] };
+            ($($column:ident),*) => { [$(&rows.iter().map(|row| &row.$column).collect::<Vec<_>>() as &(dyn ToSql + Sync)),*] };
         }
         let records: Vec<&str> = rows.iter().map(|row| row.record.as_str()).collect();
         let client = self.client().await?;
@@ -113,7 +114,11 @@ impl Sink for Postgres {
     }
 
     async fn write(&mut self, batch: &[Arc<CallRecord>]) -> Result<(), SinkError> {
-        let rows = batch.iter().map(Row::new).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = batch.iter().map(Row::new).collect::<Result<Vec<_>, _>>()?;
+        for row in &mut rows {
+            // Callers send what they like, and one NUL, which `TEXT` cannot hold, would cost the whole batch.
+            row.user_name = row.user_name.take().map(|user| Cow::Owned(user.replace('\0', "\u{fffd}")));
+        }
         let written = tokio::time::timeout(TIMEOUT, self.insert(&rows)).await;
         let written = written.unwrap_or_else(|_| Err(SinkError::new("no answer within 30 s")));
         if written.is_err() {
@@ -123,3 +128,6 @@ impl Sink for Postgres {
         written
     }
 }
+
+#[cfg(test)]
+mod tests;

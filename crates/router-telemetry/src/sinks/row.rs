@@ -1,5 +1,6 @@
 //! The columns that databases keep of a record, beside the whole of it as JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::record::CallRecord;
@@ -24,7 +25,7 @@ pub(super) struct Row<'a> {
     pub(super) latency_ms: i64,
     pub(super) ttft_ms: Option<i64>,
     pub(super) key_alias: Option<&'a str>,
-    pub(super) user_name: Option<&'a str>,
+    pub(super) user_name: Option<Cow<'a, str>>,
     pub(super) label: Option<&'a str>,
     pub(super) error: Option<&'a str>,
     /// The whole record as JSON.
@@ -51,7 +52,7 @@ impl<'a> Row<'a> {
             latency_ms: signed(record.latency_ms),
             ttft_ms: record.ttft_ms.map(signed),
             key_alias: record.key_alias.as_deref(),
-            user_name: record.user.as_deref(),
+            user_name: record.user.as_deref().map(Cow::Borrowed),
             label: record.label(),
             error: record.error.as_deref(),
             record: json,
