@@ -18,6 +18,7 @@ mod reload;
 mod responses;
 mod robustness;
 mod telemetry;
+mod traces;
 
 use std::time::Duration;
 

@@ -56,6 +56,7 @@ pub struct RouterBuilder {
     drop_params: bool,
     observers: Vec<Arc<dyn Observer>>,
     observes_content: bool,
+    forwards_trace: bool,
     prices: Option<Prices>,
     state_store: Option<Arc<dyn StateStore>>,
     #[cfg(feature = "redis")]
@@ -172,6 +173,13 @@ impl RouterBuilder {
     /// Sets how pools choose; one of router-core's strategies or your own.
     pub fn routing_strategy(mut self, strategy: Arc<dyn Strategy>) -> Self {
         self.settings.routing_strategy = strategy;
+        self
+    }
+
+    /// Tells providers of the trace that a request belongs to, as a `traceparent` header; off by default. Each attempt is a span of its
+    /// own, in the caller's trace where there is one.
+    pub const fn forward_trace(mut self, forward: bool) -> Self {
+        self.forwards_trace = forward;
         self
     }
 
@@ -508,6 +516,7 @@ impl RouterBuilder {
             providers,
             observers: self.observers.into(),
             observes_content: self.observes_content,
+            forwards_trace: self.forwards_trace,
             tariffs: Tariffs::new(prices, cards.into()),
             state_store: self.state_store.or(shared),
             #[cfg(feature = "redis")]

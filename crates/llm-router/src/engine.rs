@@ -11,7 +11,7 @@ use router_core::{
     Chunk, ChunkKind, ChunkStream, Classification, Content, Demand, DeploymentIndex, Dice, Edit,
     EmbeddingReply, EmbeddingRequest, Event, Headroom, Lesson, Metered, PoolIndex, Provider, ProviderError,
     ProviderErrorKind, Reply, RequestContext, RequestKind, Reservation, Route, RouteFacts, RouteFailure,
-    Step, StreamedReply, Timestamp, Unfit, Usage, Usd,
+    Step, StreamedReply, Timestamp, TraceContext, Unfit, Usage, Usd,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -304,6 +304,17 @@ impl Journey {
         }
     }
 
+    /// Returns the span of the attempt that is about to be made, where providers are to hear of it: in the caller's trace, or in one of
+    /// its own.
+    fn trace_of_attempt(&self) -> Option<TraceContext> {
+        if !self.parts.forwards_trace {
+            return None;
+        }
+        let trace = self.context.trace.unwrap_or_else(|| TraceContext::of_route(self.seed));
+        let attempt = u64::try_from(self.route.trail().len()).unwrap_or(u64::MAX).saturating_add(1);
+        Some(trace.at_attempt(self.seed, attempt))
+    }
+
     async fn call<A: Ask>(
         &self,
         attempt: &Attempt,
@@ -324,6 +335,9 @@ impl Journey {
         let filled =
             if deployment.model().contains('*') { Some(self.filled(attempt, request)?) } else { None };
         let request = filled.as_ref().unwrap_or(request);
+        // Only where the operator wants providers to hear of traces: then the request is copied, but for its body.
+        let traced = self.trace_of_attempt().map(|trace| request.traced(trace));
+        let request = traced.as_ref().unwrap_or(request);
         let call = A::ask(&**provider, request, seen).instrument(span);
         let answer = tokio::time::timeout(attempt.timeout(), call).await.unwrap_or_else(|_| {
             let what = match A::KIND {

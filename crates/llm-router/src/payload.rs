@@ -1,7 +1,7 @@
 //! What requests of every kind have in common, as far as routing goes.
 
 use bytes::Bytes;
-use router_core::{ChatRequest, Edit, EmbeddingRequest, Native, RequestError, TokenCounter};
+use router_core::{ChatRequest, Edit, EmbeddingRequest, Native, RequestError, TokenCounter, TraceContext};
 use serde::Deserialize;
 
 /// A request that can be routed: [`ChatRequest`] or [`EmbeddingRequest`].
@@ -30,6 +30,10 @@ pub trait Payload: Clone + Send + Sync + sealed::Sealed {
 
     /// Returns the body with some top-level fields changed.
     fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes;
+
+    /// Returns the request with the span that the call to a provider is a child of.
+    #[must_use]
+    fn traced(&self, trace: TraceContext) -> Self;
 
     /// Returns the estimated tokens of what the model will read.
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64;
@@ -79,6 +83,10 @@ impl Payload for ChatRequest {
         self.body_with(edits)
     }
 
+    fn traced(&self, trace: TraceContext) -> Self {
+        self.clone().with_trace(trace)
+    }
+
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {
         counter.count(self)
     }
@@ -119,6 +127,10 @@ impl Payload for EmbeddingRequest {
 
     fn body_with(&self, edits: &[(&str, Edit<'_>)]) -> Bytes {
         self.body_with(edits)
+    }
+
+    fn traced(&self, trace: TraceContext) -> Self {
+        self.clone().with_trace(trace)
     }
 
     fn prompt_tokens(&self, counter: &dyn TokenCounter) -> u64 {

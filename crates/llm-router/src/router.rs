@@ -56,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
     /// Whether observers are told what was asked and answered.
     pub(crate) observes_content: bool,
+    /// Whether providers are told of traces.
+    pub(crate) forwards_trace: bool,
     pub(crate) tariffs: Tariffs,
     pub(crate) state_store: Option<Arc<dyn StateStore>>,
     /// The same, when it is Redis.

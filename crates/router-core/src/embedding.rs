@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::request::index::{self, JsonObject};
-use crate::{Edit, Headroom, RequestError, Usage};
+use crate::{Edit, Headroom, RequestError, TraceContext, Usage};
 
 /// A request in the canonical shape, which is OpenAI's embeddings. It keeps the body as it came, as
 /// [`ChatRequest`](crate::ChatRequest) does.
@@ -27,11 +27,24 @@ use crate::{Edit, Headroom, RequestError, Usage};
 pub struct EmbeddingRequest {
     indexed: JsonObject,
     model: Box<str>,
+    trace: Option<TraceContext>,
 }
 
 const INPUT: &str = "a string, or a list of strings or tokens";
 
 impl EmbeddingRequest {
+    /// Adds the span that the call to a provider is a child of, to be told to the provider.
+    #[must_use]
+    pub const fn with_trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Returns the span to be told to the provider, if it is to hear of one.
+    pub const fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
     /// Reads a request body and indexes its top-level fields. Only what routing needs is checked: the body is a JSON object,
     /// `model` is a string with something in it, and there is an `input` that is a string or a list.
     ///
@@ -42,7 +55,7 @@ impl EmbeddingRequest {
         let model = indexed.model()?;
         match indexed.field("input") {
             None => Err(RequestError::Missing { field: "input", expected: INPUT }),
-            Some(value) if value.starts_with(['"', '[']) => Ok(Self { indexed, model }),
+            Some(value) if value.starts_with(['"', '[']) => Ok(Self { indexed, model, trace: None }),
             Some(value) => {
                 Err(RequestError::Wrong { field: "input", expected: INPUT, found: index::kind_of(value) })
             }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 pub use self::builder::ChatRequestBuilder;
 pub use self::index::JsonObject;
 pub use self::native::{Native, NativeFormat};
+use crate::TraceContext;
 
 /// A request in the canonical shape, which is OpenAI's chat completions.
 ///
@@ -36,6 +37,7 @@ pub struct ChatRequest {
     stream: bool,
     include_usage: bool,
     native: Option<Arc<Native>>,
+    trace: Option<TraceContext>,
 }
 
 /// A change to one top-level field of a request body.
@@ -134,7 +136,7 @@ impl ChatRequest {
             .transpose()?
             .flatten();
         let include_usage = indexed.field("stream_options").map_or(Ok(false), asks_for_usage)?;
-        Ok(Self { indexed, model, stream: stream.unwrap_or(false), include_usage, native: None })
+        Ok(Self { indexed, model, stream: stream.unwrap_or(false), include_usage, native: None, trace: None })
     }
 
     /// Starts a request to `model`, an alias, to be filled with messages and parameters.
@@ -200,7 +202,7 @@ impl ChatRequest {
     pub fn edited(&self, edits: &[(&str, Edit<'_>)]) -> Result<Self, RequestError> {
         let asks_the_same = edits.iter().all(|(name, edit)| *name == "model" || *edit == Edit::Remove);
         let native = self.native.clone().filter(|_| asks_the_same);
-        Ok(Self { native, ..Self::from_json(self.body_with(edits))? })
+        Ok(Self { native, trace: self.trace, ..Self::from_json(self.body_with(edits))? })
     }
 
     /// Adds the caller's own words, of which this request is the translation.
@@ -208,6 +210,18 @@ impl ChatRequest {
     pub fn with_native(mut self, native: Native) -> Self {
         self.native = Some(Arc::new(native));
         self
+    }
+
+    /// Adds the span that the call to a provider is a child of, to be told to the provider.
+    #[must_use]
+    pub const fn with_trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Returns the span to be told to the provider, if it is to hear of one.
+    pub const fn trace(&self) -> Option<TraceContext> {
+        self.trace
     }
 
     /// Returns the request as its caller wrote it, where that is in another format.

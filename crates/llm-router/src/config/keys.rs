@@ -458,6 +458,11 @@ pub(super) static LITELLM_SETTINGS: Keys = Keys {
         key("content_policy_fallbacks", Fallbacks, "As router_settings.content_policy_fallbacks, which win."),
         key("default_fallbacks", TextList, "As router_settings.default_fallbacks, which win."),
         key("drop_params", Boolean, "The same for deployments that do not say."),
+        key(
+            "forward_traceparent_to_llm_provider",
+            Boolean,
+            "Whether providers hear of the trace that a request belongs to.",
+        ),
         key("callbacks", TextList, "Where the account of each request goes."),
         key("success_callback", TextList, "Where the accounts of requests go that were answered."),
         key("failure_callback", TextList, "Where the accounts of requests go that were not."),

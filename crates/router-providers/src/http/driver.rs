@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 use router_core::{
     ChatRequest, EmbeddingReply, EmbeddingRequest, Native, Provider, ProviderError, ProviderErrorKind, Reply,
-    StreamedReply,
+    StreamedReply, TraceContext,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -30,6 +30,9 @@ use crate::google;
 use crate::headroom::headroom;
 use crate::protocol::{Embeddings, Mode, Protocol, Target, WireReply};
 use crate::registry::{self, Auth, Row};
+
+/// <https://www.w3.org/TR/trace-context/>
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A reply larger than this is not an answer.
 const MAX_REPLY: usize = 64 << 20;
@@ -114,11 +117,17 @@ impl HttpProvider {
         url: &Url,
         body: Bytes,
         native: Option<&Native>,
+        trace: Option<TraceContext>,
     ) -> Result<Response, ProviderError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.headers.clone(); // a handful of entries, whose values are shared
         for (name, value) in native.into_iter().flat_map(Native::headers) {
             request.headers_mut().append(name, value.clone());
+        }
+        if let Some(trace) = trace
+            && let Ok(value) = HeaderValue::from_str(&trace.to_string())
+        {
+            request.headers_mut().insert(TRACEPARENT, value);
         }
         self.credential.apply(&mut request, &body).await?;
         *request.body_mut() = Some(body.into());
@@ -204,7 +213,7 @@ impl HttpProvider {
         let binding = self.bind(request.model())?;
         let native = native(binding.protocol, request)?;
         let body = self.chat(&binding, request, Mode::Whole)?.written;
-        let response = self.send(binding.protocol, &binding.whole_url, body, native).await?;
+        let response = self.send(binding.protocol, &binding.whole_url, body, native, request.trace()).await?;
         self.read_reply(&binding, response).await
     }
 
@@ -212,7 +221,8 @@ impl HttpProvider {
         let binding = self.bind(request.model())?;
         let native = native(binding.protocol, request)?;
         let body = self.chat(&binding, request, Mode::Stream)?.written;
-        let response = self.send(binding.protocol, &binding.stream_url, body, native).await?;
+        let response =
+            self.send(binding.protocol, &binding.stream_url, body, native, request.trace()).await?;
         match content(response.headers()) {
             Content::Events => {}
             // An error under status 200, or a host that does not stream and sends everything at once.
@@ -243,8 +253,9 @@ impl HttpProvider {
         };
         let calls = self.vectors(&binding, *embeddings, request)?;
         let binding = &*binding;
-        let calls = futures_util::stream::iter(calls.written)
-            .map(|body| async move { self.read(self.send(binding.protocol, url, body, None).await?).await });
+        let calls = futures_util::stream::iter(calls.written).map(|body| async move {
+            self.read(self.send(binding.protocol, url, body, None, request.trace()).await?).await
+        });
         // In the order of the texts. The first failure ends the others.
         let replies: Vec<WireReply> = calls.buffered(EMBEDDINGS_AT_ONCE).try_collect().await?;
         let headroom = replies.last().and_then(|reply| headroom(&reply.headers));

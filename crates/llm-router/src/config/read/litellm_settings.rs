@@ -30,6 +30,7 @@ pub(super) fn read(
     set!("request_timeout", seconds, timeout);
     set!("allowed_fails", count, allowed_fails);
     set!("drop_params", boolean, drop_params);
+    set!("forward_traceparent_to_llm_provider", boolean, forward_trace);
     if let Some(node) = section.get("model_prices")
         && let Some(path) = node.string()
     {
