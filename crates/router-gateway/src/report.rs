@@ -8,6 +8,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use router_telemetry::{CallRecord, Label, Prices, RecordSource, ReportSettings, Tally, Verdict};
 
+use crate::progress::Progress;
+
 pub(crate) const HELP: &str = "\
 It reads what the sink `sqlite` or `jsonl` wrote: callbacks: [sqlite] in litellm_settings, or `serve --records calls.db`.
 
@@ -109,7 +111,12 @@ pub(crate) fn run(args: ReportArgs) -> anyhow::Result<()> {
             settings.baseline = Some((args.baseline.clone(), card));
             settings.escalated = args.escalated;
             let mut tally = Tally::new(settings, source.labels()?);
-            source.read(since_ms, |record| tally.add(&record))?;
+            let progress = Progress::start("records");
+            source.read(since_ms, |record| {
+                progress.one_more();
+                tally.add(&record);
+            })?;
+            drop(progress);
             let report = tally.finish();
             let mut out = std::io::stdout().lock();
             match args.format {
@@ -137,12 +144,15 @@ fn sample(
     settings.escalated = escalated;
     let mut tally = Tally::new(settings, labels.clone());
     let mut open: Vec<CallRecord> = Vec::new();
+    let progress = Progress::start("records");
     source.read(since_ms, |record| {
+        progress.one_more();
         tally.add(&record);
         if labels.of(&record.id).is_none() {
             open.push(record);
         }
     })?;
+    drop(progress);
     let pool = tally
         .finish()
         .escalated
