@@ -4,7 +4,9 @@ use std::fmt;
 
 /// An amount in pico-dollars (10^-12 USD): every list price per token is a whole number of them, so sums do not depend
 /// on order. It holds up to 18 million dollars and stays there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Usd(u64);
 
 impl fmt::Display for Usd {

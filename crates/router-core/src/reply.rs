@@ -64,7 +64,8 @@ pub struct Chunk {
 }
 
 /// What a chunk of a stream brings. Whoever streams decides by it what can still be taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChunkKind {
     /// Nothing a reader would see: the role, an empty delta, a provider's own preamble.
     Preamble,

@@ -6,7 +6,7 @@ use crate::Usd;
 ///
 /// The meaning is OpenAI's, whatever the provider: `prompt` holds everything that was read, cached and written tokens
 /// included; `completion` holds everything that was generated, reasoning included. The other counts are parts of those two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt, cache reads and writes included.
     pub prompt: u64,

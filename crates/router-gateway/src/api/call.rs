@@ -45,6 +45,13 @@ struct Entered<P> {
     plan: Option<Plan>,
 }
 
+/// Whether a request waits for the answer that an identical one is asking for.
+#[derive(Clone, Copy)]
+enum Waits {
+    Yes,
+    No,
+}
+
 impl FromRequestParts<App> for Call {
     type Rejection = ApiError;
 
@@ -75,7 +82,7 @@ impl Call {
     /// Answers with a whole reply.
     pub(crate) async fn complete(&self, request: ChatRequest) -> Result<Answer<Reply>, ApiError> {
         let Entered { request, bill, plan } = self.enter(Kind::Chat, request).await?;
-        let pending = match self.find(plan).await {
+        let pending = match self.find(plan, Waits::Yes).await {
             Found::Answer(kept) => {
                 let content = kept.answer.reply();
                 return Ok(Answer { headers: self.kept_headers(&kept), content });
@@ -94,12 +101,8 @@ impl Call {
     /// Answers with a stream, as soon as its first token is there.
     pub(crate) async fn stream(&self, request: ChatRequest) -> Result<Answer<AnswerStream>, ApiError> {
         let Entered { request, bill, plan } = self.enter(Kind::Chat, request).await?;
-        let found = match plan {
-            // Nobody waits for another's stream: whoever wants one wants its first token soon.
-            Some(plan) => plan.look(self.now()).await,
-            None => Found::Nothing(None),
-        };
-        let pending = match found {
+        // Nobody waits for another's stream: whoever wants one wants its first token soon.
+        let pending = match self.find(plan, Waits::No).await {
             Found::Answer(kept) => {
                 let headers = self.kept_headers(&kept);
                 return Ok(Answer {
@@ -114,7 +117,7 @@ impl Call {
                 // What it costs is not known before its end.
                 let mut headers = answer_headers(&self.context, stream.report(), None);
                 if let Some(pending) = &pending {
-                    headers.extend(self.miss(pending));
+                    headers.extend(cache_headers(pending.key(), None));
                 }
                 let keeping = pending.map(|pending| Keeping::new(pending, Arc::clone(self.app.clock())));
                 Ok(Answer { headers, content: AnswerStream::asked(stream, bill, keeping) })
@@ -126,7 +129,7 @@ impl Call {
     /// Answers with vectors.
     pub(crate) async fn embed(&self, request: EmbeddingRequest) -> Result<Answer<Bytes>, ApiError> {
         let Entered { request, bill, plan } = self.enter(Kind::Embedding, request).await?;
-        let pending = match self.find(plan).await {
+        let pending = match self.find(plan, Waits::Yes).await {
             Found::Answer(kept) => {
                 return Ok(Answer { headers: self.kept_headers(&kept), content: kept.answer.reply().body });
             }
@@ -155,24 +158,25 @@ impl Call {
         Ok(Entered { request, bill, plan })
     }
 
-    /// Looks into the cache, and waits for others who ask the same.
-    async fn find(&self, plan: Option<Plan>) -> Found {
-        match plan {
-            Some(plan) => plan.find(self.now()).await,
-            None => Found::Nothing(None),
+    /// Looks into the cache, and counts what came of it.
+    async fn find(&self, plan: Option<Plan>, waits: Waits) -> Found {
+        let Some(plan) = plan else { return Found::Nothing(None) };
+        let found = match waits {
+            Waits::Yes => plan.find(self.now()).await,
+            Waits::No => plan.look(self.now()).await,
+        };
+        let counts = self.app.watch().cache();
+        match &found {
+            Found::Answer(_) => counts.hit(),
+            Found::Nothing(_) => counts.miss(),
         }
+        found
     }
 
     fn kept_headers(&self, kept: &Kept) -> HeaderMap {
-        self.app.watch().cache().hit();
         let mut headers = kept_headers(&self.context, &kept.answer);
         headers.extend(cache_headers(kept.key, Some(self.now().since(kept.answer.given_at))));
         headers
-    }
-
-    fn miss(&self, pending: &Pending) -> HeaderMap {
-        self.app.watch().cache().miss();
-        cache_headers(pending.key(), None)
     }
 
     /// Settles the bill, and keeps the answer where that is wanted. Returns the headers that tell how it came about.
@@ -186,7 +190,7 @@ impl Call {
         bill.settle(Used::of([report]));
         let mut headers = answer_headers(&self.context, report, report.cost());
         if let Some(pending) = pending {
-            headers.extend(self.miss(&pending));
+            headers.extend(cache_headers(pending.key(), None));
             pending.answered(CachedAnswer::whole(report, body.clone(), self.now()), self.now());
         }
         headers

@@ -57,84 +57,34 @@ struct Written<'a> {
     #[serde(borrow)]
     deployment: Option<Cow<'a, str>>,
     given_at_ms: u64,
-    usage: Option<WrittenUsage>,
+    usage: Option<Usage>,
     #[serde(borrow)]
-    chunks: Vec<(WrittenKind, Cow<'a, str>)>,
-}
-
-/// The counts that answers in other APIs tell.
-#[derive(Serialize, Deserialize)]
-struct WrittenUsage {
-    prompt: u64,
-    completion: u64,
-    cached_read: u64,
-    cache_write_5m: u64,
-    cache_write_1h: u64,
-    reasoning: u64,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-enum WrittenKind {
-    #[serde(rename = "p")]
-    Preamble,
-    #[serde(rename = "c")]
-    Content,
-    #[serde(rename = "f")]
-    Finish,
-    #[serde(rename = "u")]
-    Usage,
+    chunks: Vec<(ChunkKind, Cow<'a, str>)>,
 }
 
 impl<'a> Written<'a> {
     fn of(answer: &'a CachedAnswer) -> Option<Self> {
-        let chunk = |chunk: &'a Chunk| {
-            let kind = match chunk.kind {
-                ChunkKind::Preamble => WrittenKind::Preamble,
-                ChunkKind::Content => WrittenKind::Content,
-                ChunkKind::Finish => WrittenKind::Finish,
-                ChunkKind::Usage => WrittenKind::Usage,
-            };
-            Some((kind, std::str::from_utf8(&chunk.data).ok()?.into()))
-        };
+        let chunk = |chunk: &'a Chunk| Some((chunk.kind, std::str::from_utf8(&chunk.data).ok()?.into()));
         Some(Self {
             pool: answer.pool.as_str().into(),
             deployment: answer.deployment.as_ref().map(|id| id.as_str().into()),
             given_at_ms: answer.given_at.as_millis(),
-            usage: answer.usage.map(|usage| WrittenUsage {
-                prompt: usage.prompt,
-                completion: usage.completion,
-                cached_read: usage.cached_read,
-                cache_write_5m: usage.cache_write_5m,
-                cache_write_1h: usage.cache_write_1h,
-                reasoning: usage.reasoning,
-            }),
+            usage: answer.usage,
             chunks: answer.chunks.iter().map(chunk).collect::<Option<_>>()?,
         })
     }
 
     fn into_answer(self) -> Option<CachedAnswer> {
-        let chunk = |(kind, data): (WrittenKind, Cow<'a, str>)| Chunk {
+        // What chunks said of the usage is in that of the answer.
+        let chunk = |(kind, data): (ChunkKind, Cow<'a, str>)| Chunk {
             data: data.into_owned().into(),
-            kind: match kind {
-                WrittenKind::Preamble => ChunkKind::Preamble,
-                WrittenKind::Content => ChunkKind::Content,
-                WrittenKind::Finish => ChunkKind::Finish,
-                WrittenKind::Usage => ChunkKind::Usage,
-            },
+            kind,
             usage: None,
         };
         Some(CachedAnswer {
             pool: Alias::try_from(&*self.pool).ok()?,
             deployment: self.deployment.and_then(|id| DeploymentId::try_from(&*id).ok()),
-            usage: self.usage.map(|usage| Usage {
-                prompt: usage.prompt,
-                completion: usage.completion,
-                cached_read: usage.cached_read,
-                cache_write_5m: usage.cache_write_5m,
-                cache_write_1h: usage.cache_write_1h,
-                reasoning: usage.reasoning,
-                ..Usage::default()
-            }),
+            usage: self.usage,
             chunks: self.chunks.into_iter().map(chunk).collect(),
             given_at: Timestamp::from_millis(self.given_at_ms),
         })
